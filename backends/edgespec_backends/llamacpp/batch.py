@@ -1,0 +1,43 @@
+"""The arrays behind a llama_batch, allocated once per context."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgespec_backends.llamacpp.lib import llama
+
+
+class Batch:
+    """Room for `capacity` tokens of one sequence at a time."""
+
+    def __init__(self, capacity: int) -> None:
+        self._token = np.zeros(capacity, np.int32)
+        self._position = np.zeros(capacity, np.int32)
+        self._output = np.zeros(capacity, np.int8)
+        self._one = np.ones(capacity, np.int32)
+        self._sequence = (llama.llama_seq_id * 1)(0)
+        cell = ctypes.cast(self._sequence, ctypes.POINTER(llama.llama_seq_id))
+        self._sequences = (ctypes.POINTER(llama.llama_seq_id) * capacity)(*[cell] * capacity)
+        self._offsets = np.arange(capacity, dtype=np.int32)
+        self._batch = llama.llama_batch(
+            n_tokens=0,
+            token=self._token.ctypes.data_as(ctypes.POINTER(llama.llama_token)),
+            embd=None,
+            pos=self._position.ctypes.data_as(ctypes.POINTER(llama.llama_pos)),
+            n_seq_id=self._one.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._sequences,
+            logits=self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(self, tokens: Sequence[int], position: int, outputs: int, sequence: int) -> Any:
+        """The llama_batch of `tokens` from `position` on, asking for the last `outputs` logits."""
+        count = len(tokens)
+        self._token[:count] = tokens
+        np.add(self._offsets[:count], position, out=self._position[:count])
+        self._output[: count - outputs] = 0
+        self._output[count - outputs : count] = 1
+        self._sequence[0] = sequence
+        self._batch.n_tokens = count
+        return self._batch

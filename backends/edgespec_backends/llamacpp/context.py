@@ -1,0 +1,143 @@
+"""One libllama context: its cache, its batch buffers and its logits."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgespec.errors import Aborted, BackendError, NotEnoughMemory
+from edgespec.protocols import ContextOptions, Logits, Rollback
+from edgespec_backends.llamacpp.batch import Batch
+from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
+
+_OK, _NO_SLOT, _ABORTED = 0, 1, 2
+_PARTIAL_ONLY = 1
+
+
+class LlamaContext:
+    """A cache and the decoder over it; see edgespec.protocols.Context."""
+
+    def __init__(self, model: Any, options: ContextOptions, threads: int) -> None:
+        recent_errors()
+        self._flag = AbortFlag()
+        recurrent = llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
+        params = _params(model, options, threads, options.rollback if recurrent else 0)
+        if not recurrent:
+            params.abort_callback = self._flag.callback
+            params.abort_callback_data = self._flag.data
+        self._context = llama.llama_init_from_model(model, params)
+        if not self._context:
+            raise NotEnoughMemory(
+                f"a context of {params.n_ctx} tokens could not be made: {recent_errors()}",
+                "use a smaller --context",
+            )
+        self._memory = llama.llama_get_memory(self._context)
+        self.n_ctx: int = llama.llama_n_ctx_seq(self._context)
+        self.n_batch: int = llama.llama_n_ubatch(self._context)
+        self.max_outputs = options.max_outputs
+        self.n_vocab: int = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
+        self.rollback_limit: int = llama.llama_n_rs_seq(self._context) if recurrent else self.n_ctx
+        self.rollback = _rollback(recurrent, self.rollback_limit)
+        self._batch = Batch(self.n_batch)
+        self._rows: Logits = np.empty((0, self.n_vocab), np.float32)
+
+    def decode(
+        self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
+    ) -> None:
+        """Decode `tokens` from `position` on and keep the logits of the last `outputs`."""
+        if self._flag:
+            raise Aborted
+        self._check(tokens, position, outputs)
+        batch = self._batch.fill(tokens, position, outputs, sequence)
+        code = llama.llama_decode(self._context, batch)
+        if code == _ABORTED:
+            raise Aborted
+        if code == _NO_SLOT:
+            raise BackendError(f"the cache has no room for {len(tokens)} more tokens")
+        if code != _OK:
+            raise BackendError(f"decoding failed with code {code}: {recent_errors()}")
+        if outputs:
+            self._rows = self._view(outputs)
+
+    def logits(self, row: int) -> Logits:
+        """View of shape (n_vocab,); valid until the next decode."""
+        return np.asarray(self._rows[row])
+
+    def truncate(self, length: int, *, sequence: int = 0) -> bool:
+        """Keep the first `length` positions of a sequence; False if the cache cannot."""
+        return bool(llama.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def length(self, sequence: int = 0) -> int:
+        """Number of positions held."""
+        return int(llama.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def clear(self) -> None:
+        """Forget everything."""
+        llama.llama_memory_clear(self._memory, True)
+
+    def checkpoint(self) -> bytes:
+        """The recurrent state of sequence 0."""
+        size = llama.llama_state_seq_get_size_ext(self._context, 0, _PARTIAL_ONLY)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data_ext(self._context, buffer, size, 0, _PARTIAL_ONLY)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, state: bytes, length: int) -> bool:
+        """Go back to the state taken when `length` positions were held; False if refused."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = llama.llama_state_seq_set_data_ext(
+            self._context, buffer, len(state), 0, _PARTIAL_ONLY
+        )
+        return read == len(state) and self.truncate(length) and self.length() == length
+
+    def abort(self) -> None:
+        """Stop the decode in progress, from any thread, or the next one if none runs."""
+        self._flag.set()
+
+    def resume(self) -> None:
+        """Clear the abort flag."""
+        self._flag.clear()
+
+    def close(self) -> None:
+        """Free the cache. Idempotent."""
+        if self._context:
+            llama.llama_free(self._context)
+            self._context = None
+
+    def _check(self, tokens: Sequence[int], position: int, outputs: int) -> None:
+        # libllama answers each of these with an assertion, which would end the process.
+        if not 0 < len(tokens) <= self.n_batch:
+            raise ValueError(f"a batch of {len(tokens)} tokens; it must be 1 to {self.n_batch}")
+        if not 0 <= outputs <= min(len(tokens), self.max_outputs):
+            raise ValueError(f"{outputs} outputs of {len(tokens)}; at most {self.max_outputs}")
+        if position < 0 or position + len(tokens) > self.n_ctx:
+            raise ValueError(f"positions up to {position + len(tokens)} exceed {self.n_ctx}")
+        if not all(0 <= token < self.n_vocab for token in tokens):
+            raise ValueError(f"a token is outside the vocabulary of {self.n_vocab}")
+
+    def _view(self, outputs: int) -> Logits:
+        address = ctypes.cast(llama.llama_get_logits(self._context), ctypes.c_void_p).value
+        if address is None:
+            raise BackendError("the engine kept no logits")
+        size = outputs * self.n_vocab
+        values = memoryview((ctypes.c_float * size).from_address(address))
+        return np.frombuffer(values, np.float32).reshape(outputs, self.n_vocab)
+
+
+def _params(model: Any, options: ContextOptions, threads: int, rollback: int) -> Any:
+    params = llama.llama_context_default_params()
+    params.n_ctx = (options.n_ctx or llama.llama_model_n_ctx_train(model)) * options.max_sequences
+    params.n_batch = params.n_ubatch = options.n_batch
+    params.n_seq_max = options.max_sequences
+    params.kv_unified = options.max_sequences > 1
+    params.n_rs_seq = rollback
+    params.n_outputs_max = options.max_outputs
+    params.n_threads = params.n_threads_batch = threads
+    return params
+
+
+def _rollback(recurrent: bool, limit: int) -> Rollback:
+    if not recurrent:
+        return Rollback.ANY
+    return Rollback.BOUNDED if limit else Rollback.CHECKPOINT

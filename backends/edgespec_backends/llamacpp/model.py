@@ -1,0 +1,101 @@
+"""A GGUF loaded by libllama: weights, tokenizer, metadata."""
+
+import ctypes
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgespec.errors import InvalidInput, ModelFileError
+from edgespec.protocols import ContextOptions, ModelOptions, Progress
+from edgespec_backends.llamacpp.context import LlamaContext
+from edgespec_backends.llamacpp.grammar import LlamaGrammar
+from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
+from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
+
+
+class LlamaModel:
+    """Loaded weights; see edgespec.protocols.Model. The file's header must be validated before."""
+
+    def __init__(self, path: Path, options: ModelOptions, progress: Progress | None) -> None:
+        self.path = path
+        self._threads = options.threads
+        self._model = _load(path, options, progress)
+        self.tokenizer = LlamaTokenizer(self._model)
+        self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
+        self.metadata: Mapping[str, str] = _metadata(self._model)
+        self.description = _text(llama.llama_model_desc, self._model)
+
+    def context(self, options: ContextOptions) -> LlamaContext:
+        """A new context over the weights."""
+        return LlamaContext(self._model, options, self._threads)
+
+    def grammar(self, gbnf: str) -> LlamaGrammar:
+        """Compile a grammar; raises InvalidInput if it does not parse."""
+        return LlamaGrammar.compile(llama.llama_model_get_vocab(self._model), gbnf)
+
+    def json_schema_grammar(self, schema: str) -> str:
+        """GBNF of a JSON schema; raises InvalidInput if it cannot be expressed."""
+        try:
+            return str(json_schema_to_gbnf(schema))
+        except json.JSONDecodeError as error:
+            raise InvalidInput(f"the JSON schema is not JSON: {error}") from None
+        except Exception as error:  # The converter asserts, indexes and assumes.
+            raise InvalidInput(f"the JSON schema cannot be a grammar: {error!r}") from None
+
+    def close(self) -> None:
+        """Free the weights; contexts must be closed before. Idempotent."""
+        if self._model:
+            llama.llama_model_free(self._model)
+            self._model = None
+
+
+def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
+    recent_errors()
+    raised: list[BaseException] = []
+
+    @llama.llama_progress_callback  # type: ignore[untyped-decorator]
+    def report(fraction: float, _data: Any) -> bool:
+        # An exception cannot cross libllama, so it waits here until the load has unwound.
+        try:
+            return progress is None or progress(fraction)
+        except BaseException as error:
+            raised.append(error)
+            return False
+
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = options.n_gpu_layers
+    params.progress_callback = report
+    no_devices = (ctypes.c_void_p * 1)(None)
+    if options.n_gpu_layers == 0:
+        # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the
+        # repacked CPU kernels are lost; an empty device list keeps them.
+        params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
+    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    if raised:
+        if model:
+            llama.llama_model_free(model)
+        raise raised[0]
+    if not model:
+        reason = recent_errors() or "loading was stopped"
+        raise ModelFileError(f"{path} does not load: {reason}")
+    return model
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    count = llama.llama_model_meta_count(model)
+    return {
+        _text(llama.llama_model_meta_key_by_index, model, index): _text(
+            llama.llama_model_meta_val_str_by_index, model, index
+        )
+        for index in range(count)
+    }
+
+
+def _text(read: Any, *arguments: Any) -> str:
+    size = read(*arguments, None, 0)
+    if size <= 0:
+        return ""
+    buffer = ctypes.create_string_buffer(size + 1)
+    read(*arguments, buffer, size + 1)
+    return buffer.value.decode("utf-8", "replace")

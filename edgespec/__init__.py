@@ -1,0 +1,3 @@
+"""edgespec: lossless speculative decoding of quantized language models, in the terminal."""
+
+__version__ = "0.1.0"

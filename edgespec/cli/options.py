@@ -1,0 +1,189 @@
+"""The options that several commands share, each declared once, and the settings they become."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from edgespec.events import Request
+from edgespec.sampling.params import SamplingParams
+
+ENVIRONMENT = {"auto_envvar_prefix": "EDGESPEC"}
+"""Context settings of a command whose options can be set as EDGESPEC_<OPTION>, too."""
+
+_Command = Callable[..., Any]
+_DEFAULT = SamplingParams()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which models to load, and how."""
+
+    model: str | None
+    drafter: str | None
+    context: int | None
+    threads: int | None
+    draft_length: int
+    no_speculate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How to choose the tokens of an answer, and when to end it."""
+
+    max_tokens: int | None
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repeat_penalty: float
+    seed: int | None
+    stop: tuple[str, ...]
+
+    def request(self, *, speculate: bool) -> Request:
+        """What to ask of an engine, but for the prompt. Without a seed, one is drawn.
+
+        Raises InvalidInput for a value out of its range.
+        """
+        params = SamplingParams(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repeat_penalty=self.repeat_penalty,
+            seed=secrets.randbits(32) if self.seed is None else self.seed,
+        )
+        return Request(
+            prompt=(),
+            sampling=params,
+            max_tokens=self.max_tokens,
+            stop=self.stop,
+            speculate=speculate,
+        )
+
+
+def model_options(command: _Command) -> _Command:
+    """Give `command` the options about models, as a ModelSettings called `model`."""
+    return _grouped(command, "model", ModelSettings, _MODEL)
+
+
+def sampling_options(command: _Command) -> _Command:
+    """Give `command` the options about sampling, as a SamplingSettings called `sampling`."""
+    return _grouped(command, "sampling", SamplingSettings, _SAMPLING)
+
+
+system_option = click.option("-s", "--system", metavar="TEXT", help="System message.")
+stats_option = click.option("--stats", is_flag=True, help="Tell on stderr what the answer cost.")
+
+
+def read_file(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Callback of an option that names a file: the text in it."""
+    if value is None:
+        return None
+    try:
+        return Path(value).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise click.BadParameter(f"{value!r} cannot be read: {reason}") from error
+
+
+def read_json(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Callback of an option that names a file or holds a JSON object itself: the text."""
+    inline = value is not None and value.lstrip().startswith("{")
+    return value if inline else read_file(context, parameter, value)
+
+
+def _names_and_files(
+    _: click.Context, __: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from edgespec.catalog import entries
+
+    names = [entry.name for entry in entries() if entry.name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+def _grouped(
+    command: _Command, name: str, kind: type, options: tuple[Callable[[_Command], _Command], ...]
+) -> _Command:
+    def packed(**values: Any) -> Any:
+        own = {field.name: values.pop(field.name) for field in fields(kind)}
+        return command(**values, **{name: kind(**own)})
+
+    decorated: _Command = update_wrapper(packed, command)
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated
+
+
+def _sampling(*names: str, kind: type, text: str) -> Callable[[_Command], _Command]:
+    """An option named after a field of SamplingParams, with that field's default."""
+    default = getattr(_DEFAULT, names[-1].removeprefix("--").replace("-", "_"))
+    return click.option(
+        *names, type=kind, metavar="N", default=default, show_default=True, help=text
+    )
+
+
+_MODEL = (
+    click.option(
+        "-m",
+        "--model",
+        metavar="NAME|FILE",
+        shell_complete=_names_and_files,
+        show_default="nano, a toy",
+        help="Model of the catalogue, or a GGUF file.",
+    ),
+    click.option(
+        "--drafter",
+        metavar="NAME|FILE",
+        shell_complete=_names_and_files,
+        help="Drafter in place of the model's own.",
+    ),
+    click.option(
+        "--context",
+        type=click.IntRange(min=1),
+        metavar="TOKENS",
+        show_default="the model's own, at most 8192",
+        help="Size of the context.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        show_default="one per core",
+        help="Threads of the target.",
+    ),
+    click.option(
+        "-k",
+        "--draft-length",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        default=3,
+        show_default=True,
+        help="Tokens to draft per round.",
+    ),
+    click.option("--no-speculate", is_flag=True, help="Decode plainly, without any drafts."),
+)
+_SAMPLING = (
+    click.option(
+        "-n",
+        "--max-tokens",
+        type=click.IntRange(min=1),
+        metavar="TOKENS",
+        show_default="up to the end of the context",
+        help="Longest answer.",
+    ),
+    _sampling("-t", "--temperature", kind=float, text="0 always takes the likeliest token."),
+    _sampling("--top-k", kind=int, text="Sample from the N likeliest tokens; 0 = all."),
+    _sampling("--top-p", kind=float, text="Sample from the likeliest that add up to N."),
+    _sampling("--min-p", kind=float, text="Least probability, relative to the likeliest."),
+    _sampling("--repeat-penalty", kind=float, text="Penalty on recent tokens; 1 = none."),
+    click.option(
+        "--seed", type=int, metavar="N", show_default="random", help="Same seed, same answer."
+    ),
+    click.option("--stop", multiple=True, metavar="TEXT", help="End the answer here; repeatable."),
+)

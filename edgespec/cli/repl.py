@@ -1,0 +1,159 @@
+"""The chat's loop: reads messages and commands, shows answers."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edgespec import paths
+from edgespec.cli import diagnostics
+from edgespec.cli.conversation import Conversation
+from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.lines import Keyboard, Typed, read_message
+from edgespec.cli.output import Output
+from edgespec.cli.session import answer
+from edgespec.engine import Engine
+from edgespec.errors import EdgespecError, InvalidInput
+from edgespec.events import Finish, FinishReason, Request
+
+_COMMAND = re.compile(r"/[a-z]*")
+_PARTING = ("exit", "quit")
+"""What users of other programs type to leave."""
+_KEYS = {
+    "\\ at a line's end": "the message goes on in the next line",
+    '"""': "begins and ends a message of several lines",
+    "Ctrl+C": "stops the answer",
+    "Ctrl+D": "leaves",
+}
+
+
+class Repl:
+    """One conversation with a loaded model; `stats` tells the cost of every answer."""
+
+    def __init__(self, engine: Engine, conversation: Conversation, *, stats: bool) -> None:
+        self._engine = engine
+        self._conversation = conversation
+        self._tell_stats = stats
+        self._stats = "nothing was answered yet"
+        self._left = False
+        self._output = Output()
+        self._keyboard = Keyboard(paths.data_dir() / "chat_history")
+        self._commands: dict[str, tuple[Callable[[str], None], str, str]] = {
+            "/help": (self._help, "", "shows this"),
+            "/reset": (self._reset, "", "forgets all that was said, but not the system message"),
+            "/system": (self._system, "TEXT", "sets the system message; without TEXT, removes it"),
+            "/regen": (self._regenerate, "", "answers the last message once more"),
+            "/stats": (self._show_stats, "", "tells what the last answer cost"),
+            "/save": (self._save, "FILE", "writes the conversation into a new file"),
+            "/exit": (self._exit, "", "leaves"),
+        }
+
+    def run(self) -> None:
+        """Answer until the user leaves; raises EdgespecError if no user sits there to react."""
+        with self._keyboard:
+            if self._keyboard.interactive:
+                diagnostics.say("/help lists the commands, Ctrl+D leaves")
+            while not self._left:
+                try:
+                    self._turn()
+                except KeyboardInterrupt:
+                    if not self._keyboard.interactive:
+                        raise
+                    diagnostics.say("\n/exit or Ctrl+D leaves")
+
+    def _turn(self) -> None:
+        try:
+            typed = read_message(self._keyboard.read_line, "User: ")
+        except EOFError:
+            self._left = True
+            if self._keyboard.interactive:
+                diagnostics.say("")
+        else:
+            if typed.text:
+                self._handle(typed)
+
+    def _handle(self, typed: Typed) -> None:
+        word, _, argument = typed.text.partition(" ")
+        try:
+            if not typed.block and typed.text in _PARTING:
+                self._left = True
+            elif not typed.block and _COMMAND.fullmatch(word):
+                self._command(word, argument.strip())
+            else:
+                self._answer(self._conversation.ask(typed.text))
+        except EdgespecError as error:
+            if not self._keyboard.interactive:
+                raise
+            diagnostics.error(error.what, error.hint)
+
+    def _command(self, word: str, argument: str) -> None:
+        if word not in self._commands:
+            raise InvalidInput(f"there is no command {word}", "/help lists them")
+        run, _, _ = self._commands[word]
+        run(argument)
+
+    def _answer(self, request: Request) -> None:
+        if dropped := self._conversation.dropped:
+            diagnostics.note(f"the context is full: the oldest {dropped} exchanges left it")
+        try:
+            with Interrupts() as interrupts:
+                self._output.label("Assistant: ")
+                reply = answer(self._engine, request, interrupts, self._output)
+        except KeyboardInterrupt as insisted:
+            # Whoever insists leaves the chat, because the engine may still be busy.
+            raise click.Abort from insisted
+        finally:
+            self._output.end_everywhere()
+        self._conversation.record(reply.text)
+        if reply.finish:
+            self._finished(reply.finish, request.sampling.seed)
+        elif self._keyboard.interactive:
+            diagnostics.say("stopped; /regen answers once more")
+        else:
+            raise KeyboardInterrupt
+
+    def _finished(self, finish: Finish, seed: int) -> None:
+        if finish.reason is FinishReason.CONTEXT:
+            diagnostics.note(f"the context of {self._engine.n_ctx} tokens is full")
+        self._stats = diagnostics.stats_line(finish.stats, seed)
+        if self._tell_stats:
+            diagnostics.say(self._stats)
+
+    def _confirm(self, text: str) -> None:
+        if self._keyboard.interactive:
+            diagnostics.say(text)
+
+    def _help(self, _argument: str) -> None:
+        usage = {f"{word} {what}": text for word, (_, what, text) in self._commands.items()}
+        diagnostics.say("\n".join(f"{key:<18} {text}" for key, text in (usage | _KEYS).items()))
+
+    def _reset(self, _argument: str) -> None:
+        self._conversation.reset()
+        self._confirm("the conversation is forgotten")
+
+    def _system(self, argument: str) -> None:
+        self._conversation.set_system(argument)
+        self._confirm("the system message is " + ("set" if argument else "removed"))
+
+    def _regenerate(self, _argument: str) -> None:
+        self._answer(self._conversation.ask_again())
+
+    def _show_stats(self, _argument: str) -> None:
+        diagnostics.say(self._stats)
+
+    def _save(self, argument: str) -> None:
+        if not argument:
+            raise InvalidInput("/save needs the name of a file")
+        said = self._conversation.messages
+        turns = [f"{message.role.capitalize()}: {message.content}\n" for message in said]
+        try:
+            with Path(argument).expanduser().open("x", encoding="utf-8") as file:
+                file.write("\n".join(turns))
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InvalidInput(f"{argument!r} cannot be written: {reason}") from error
+        self._confirm(f"the conversation is in {argument}")
+
+    def _exit(self, _argument: str) -> None:
+        self._left = True

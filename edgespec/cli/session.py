@@ -1,0 +1,72 @@
+"""From settings to a running engine, and from a request to text that streams to stdout."""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import cast
+
+from edgespec.catalog import resolve
+from edgespec.cli import diagnostics
+from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.options import ModelSettings
+from edgespec.cli.output import Output
+from edgespec.engine import Engine
+from edgespec.events import Finish, Notice, Request, StepEvent
+from edgespec.loading import LoadOptions, load
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer's text, and how it ended if it was not stopped by Ctrl+C."""
+
+    text: str
+    finish: Finish | None
+
+
+def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
+    """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
+    pair = resolve(settings.model, settings.drafter, speculate=not settings.no_speculate)
+    options = LoadOptions(
+        n_ctx=settings.context or 0,
+        threads=settings.threads or 0,
+        draft_length=settings.draft_length,
+        suffix_match=not settings.no_speculate,
+    )
+    with diagnostics.Progress() as progress:
+
+        def report(role: str, fraction: float) -> bool:
+            interrupts.check()
+            progress.show(f"loading the {role}", fraction)
+            return True
+
+        return load(pair, options, report)
+
+
+def answer(
+    engine: Engine, request: Request, interrupts: Interrupts, output: Output | None
+) -> Reply:
+    """Produce one answer, shown on `output` as it comes. Ctrl+C ends it early."""
+    pieces: list[str] = []
+    notes: list[str] = []
+    finish: Finish | None = None
+    interrupts.stop = engine.abort
+    events = cast(Generator[StepEvent], engine.generate(request))
+    try:
+        with closing(events):
+            for event in events:
+                if isinstance(event, Notice):
+                    notes.append(event.text)
+                    continue
+                pieces.append(event.piece)
+                if output:
+                    output.write(event.piece)
+                if isinstance(event, Finish):
+                    finish = event
+                elif interrupts.pressed:
+                    break
+    finally:
+        if output:
+            output.end(begun=interrupts.pressed)
+    for note in notes:
+        diagnostics.note(note)
+    return Reply("".join(pieces), finish)

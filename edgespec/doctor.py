@@ -1,0 +1,128 @@
+"""Collects what a bug report should say about the machine and the installation."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from os import cpu_count
+from typing import Any
+
+import psutil
+
+from edgespec import __version__, catalog, cgroups, cpus, memory, paths
+
+PACKAGES = ("llama-cpp-python", "numpy", "jinja2", "click", "textual", "onnxruntime")
+"""Whose versions matter; they are looked up without importing anything."""
+
+_BYTES = ("available", "size", "swap", "total")
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """Counts of cores and logical processors; `quota` is in CPUs, None without a limit."""
+
+    model: str
+    cores: int | None
+    processors: int | None
+    allowed_cores: int
+    allowed_processors: int
+    quota: float | None
+    default_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes. `available` is what this process may still take, its cgroups' limits included."""
+
+    total: int
+    available: int
+    swap: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Whether the files of a pair are there, and the bytes of those that are."""
+
+    present: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that `edgespec doctor` tells. `asdict` of it can be written as JSON.
+
+    `packages` are versions, None for what is not installed; `models` are the catalogue's pairs;
+    `native` is whatever the caller found out from the native libraries.
+    """
+
+    edgespec: str
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    processor: Processor
+    memory: Memory
+    paths: dict[str, str]
+    models: dict[str, ModelFiles]
+    native: dict[str, str] = field(default_factory=dict)
+
+
+def collect(native: Mapping[str, str] | None = None) -> Report:
+    """Look at everything; `native` is added as it is."""
+    return Report(
+        edgespec=__version__,
+        python=f"{platform.python_version()} ({platform.python_implementation()})",
+        platform=platform.platform(),
+        packages={name: _version(name) for name in PACKAGES},
+        processor=_processor(),
+        memory=Memory(
+            total=psutil.virtual_memory().total,
+            available=memory.available(),
+            swap=psutil.swap_memory().total,
+        ),
+        paths={
+            "config": str(paths.config_dir()),
+            "data": str(paths.data_dir()),
+            "models": str(paths.models_dir()),
+            "cache": str(paths.cache_dir()),
+            "log": str(paths.log_dir()),
+        },
+        models={pair.name: ModelFiles(pair.present, pair.size) for pair in catalog.entries()},
+        native=dict(native or {}),
+    )
+
+
+def render(report: Report) -> str:
+    """The report as aligned lines "name  value"."""
+    lines = list(_lines("", asdict(report)))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in lines)
+
+
+def _lines(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _lines(f"{name} ", value)
+        elif value is None or isinstance(value, bool):
+            yield name, {None: "-", False: "no", True: "yes"}[value]
+        else:
+            yield name, f"{value / 2**20:,.1f} MiB" if key in _BYTES else str(value)
+
+
+def _processor() -> Processor:
+    return Processor(
+        model=cpus.model(),
+        cores=psutil.cpu_count(logical=False),
+        processors=cpu_count(),
+        allowed_cores=cpus.physical_cores(),
+        allowed_processors=len(cpus.allowed()),
+        quota=cgroups.cpu_quota(),
+        default_threads=cpus.default_threads(),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

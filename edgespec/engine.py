@@ -1,0 +1,155 @@
+"""The engine: a target, its draft sources and the thread that answers requests with them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from edgespec.answer import Answer
+from edgespec.cache import Cache
+from edgespec.controller import Controller
+from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
+from edgespec.events import Request, StepEvent
+from edgespec.protocols import Context, Model
+from edgespec.sampling.sampler import Sampler
+from edgespec.sources.source import DraftSource
+
+_Outcome = StepEvent | BaseException | None
+
+
+class Engine:
+    """Answers one request at a time, on a thread of its own.
+
+    The target's context is used by that thread alone: OpenMP keeps a team of workers per calling
+    thread. `on_close` frees what the contexts were made from.
+    """
+
+    def __init__(
+        self,
+        target: Model,
+        context: Context,
+        sources: Sequence[DraftSource],
+        controller: Controller,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.target = target
+        self.n_ctx = context.n_ctx
+        self._cache = Cache(context)
+        self._sources = list(sources)
+        self._controller = controller
+        self._on_close = on_close
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgespec-target")
+        self._busy = Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def generate(self, request: Request) -> Iterator[StepEvent]:
+        """The events of one answer; closing the iterator at any of them stops the answer.
+
+        Raises ContextOverflow if the prompt leaves no room for an answer, InvalidInput for an
+        empty prompt, an unknown token id or a grammar that does not parse, and BackendError if
+        the target fails, another answer is still running or the engine is closed.
+        """
+        self._check(request)
+        grammar = request.sampling.grammar
+        sampler = Sampler(
+            request.sampling,
+            request.prompt,
+            grammar=self.target.grammar(grammar) if grammar is not None else None,
+        )
+        return self._stream(request, sampler)
+
+    def abort(self) -> None:
+        """Stop the running answer, from any thread; its iterator then ends without a Finish."""
+        self._cache.context.abort()
+        for source in self._sources:
+            source.abort()
+
+    def close(self) -> None:
+        """Stop what runs and free everything. Idempotent."""
+        self._closed = True
+        self.abort()
+        self._thread.shutdown(wait=True)
+        self._on_close()
+
+    def _check(self, request: Request) -> None:
+        self._require_open()
+        if not request.prompt:
+            raise InvalidInput("the prompt is empty")
+        if request.max_tokens is not None and request.max_tokens < 1:
+            raise InvalidInput(f"max_tokens = {request.max_tokens}", "it must be at least 1")
+        if not all(0 <= token < self.target.tokenizer.n_vocab for token in request.prompt):
+            raise InvalidInput("the prompt has a token id outside the vocabulary")
+        if len(request.prompt) > self.n_ctx:
+            raise ContextOverflow(
+                f"the prompt has {len(request.prompt)} tokens, the context holds {self.n_ctx}",
+                "shorten it or raise --context",
+            )
+
+    def _stream(self, request: Request, sampler: Sampler) -> Iterator[StepEvent]:
+        if not self._busy.acquire(blocking=False):
+            raise BackendError("another answer is still running on this engine")
+        try:
+            outcomes: SimpleQueue[_Outcome] = SimpleQueue()
+            self._resume()
+            self._require_open()  # Not before: a close from now on sets the flag for good.
+            job = self._thread.submit(self._answer, request, sampler, outcomes.put)
+            try:
+                while (outcome := _take(outcomes)) is not None:
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    yield outcome
+            finally:
+                self.abort()
+                job.result()
+        finally:
+            self._busy.release()
+
+    def _answer(self, request: Request, sampler: Sampler, put: Callable[[_Outcome], None]) -> None:
+        try:
+            answer = Answer(
+                request,
+                self._cache,
+                self.target.tokenizer,
+                sampler,
+                self._sources,
+                self._controller,
+            )
+            for event in answer.events():
+                put(event)
+        except Aborted:
+            put(None)
+        except BaseException as error:
+            put(error)
+        else:
+            put(None)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise BackendError("the engine is closed")
+
+    def _resume(self) -> None:
+        self._cache.context.resume()
+        for source in self._sources:
+            source.resume()
+
+
+def _take(outcomes: SimpleQueue[_Outcome]) -> _Outcome:
+    # A wait without a timeout cannot be interrupted by Ctrl+C on Windows.
+    while True:
+        try:
+            return outcomes.get(timeout=0.5)
+        except Empty:
+            continue

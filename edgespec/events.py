@@ -1,0 +1,117 @@
+"""The frozen records that flow from the engine to every front end."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgespec.sampling.params import SamplingParams
+
+
+class Source(StrEnum):
+    """Where an emitted token was first proposed."""
+
+    TARGET = "target"
+    DRAFTER = "drafter"
+    SUFFIX = "suffix"
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    EOG = "eog"
+    STOP = "stop"
+    LENGTH = "length"
+    CONTEXT = "context"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answer to produce: the whole token sequence so far and how to go on.
+
+    `max_tokens` limits the answer; None means up to the end of the context. `stop` strings end
+    the answer and are not part of it.
+    """
+
+    prompt: tuple[int, ...]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    speculate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One emitted token.
+
+    `piece` is the text that became certain with it: it may be empty while a multi-byte character
+    or a possible stop string is incomplete. `position` is the token's absolute index in the
+    sequence, `round` the draft-verify-accept cycle it came from, `tie` whether the choice was so
+    close that rounding alone could have changed it.
+    """
+
+    id: int
+    piece: str
+    source: Source
+    position: int
+    round: int
+    tie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know that does not stop the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one answer cost and what speculation gained. Times in seconds.
+
+    `plain_step` is the measured time of one plain step of the target in this answer (None if
+    none ran); `rounds` counts target decodes after prefill.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    tokens: int
+    rounds: int
+    drafted: int
+    accepted: int
+    ties: int
+    prefill: float
+    ttft: float
+    decode: float
+    plain_step: float | None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Decode rate, without prefill and the first token; None if there is nothing to divide."""
+        return (self.tokens - 1) / self.decode if self.tokens > 1 and self.decode > 0 else None
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """accepted / drafted, None if nothing was drafted."""
+        return self.accepted / self.drafted if self.drafted else None
+
+    @property
+    def mean_accepted_length(self) -> float | None:
+        """Emitted tokens per round, the target's own included; None without a round."""
+        return (self.tokens - 1) / self.rounds if self.rounds else None
+
+    @property
+    def speedup(self) -> float | None:
+        """Decode rate over the measured plain rate, None if no plain step was timed."""
+        rate = self.tokens_per_second
+        return rate * self.plain_step if rate and self.plain_step else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last event of an answer; `piece` is text held back until it was certain."""
+
+    reason: FinishReason
+    piece: str
+    stats: Stats
+
+
+StepEvent = Token | Notice | Finish

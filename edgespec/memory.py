@@ -1,0 +1,173 @@
+"""Whether a model fits: what it will take, and what this process may still take."""
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from edgespec import cgroups
+from edgespec.errors import NotEnoughMemory
+from edgespec.ggml_types import GGML_TYPES
+from edgespec.gguf_header import GgufHeader
+
+_F32 = 4
+_TYPES = {kind.name: kind for kind in GGML_TYPES.values()}
+_CONTEXT_STEP = 256
+"""llama.cpp rounds contexts up to this."""
+_POSITION = 140
+"""Bytes of bookkeeping per position of a cache, measured."""
+_ENTRY = 145
+"""Bytes that a token or a merge takes in the tokenizer's tables, measured."""
+_OVERHEAD = 3 << 19
+"""Bytes for the graph and the scheduler, measured on small models."""
+
+_REPACKED = {"IQ4_NL", "MXFP4", "Q2_K", "Q4_0", "Q4_K"}
+"""Types that llama.cpp keeps in another order than the file's where the CPU gains from it."""
+if platform.machine().lower() in ("aarch64", "arm64"):
+    _REPACKED |= {"Q5_K", "Q6_K", "Q8_0"}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that a model with one context takes.
+
+    `weights`, `kv` (cache and recurrent states) and `logits` follow from the file; `compute`
+    (scratch buffers) and `vocabulary` (the tokenizer's tables) are approximations.
+    """
+
+    weights: int
+    kv: int
+    compute: int
+    logits: int
+    vocabulary: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.kv + self.compute + self.logits + self.vocabulary
+
+
+def estimate(
+    header: GgufHeader,
+    n_ctx: int,
+    n_batch: int,
+    max_outputs: int,
+    kv_type: str = "f16",
+    rollback: int = 0,
+) -> MemoryEstimate:
+    """What the model of `header` takes on the CPU, decoding with flash attention.
+
+    `n_ctx` tokens of cache of `kv_type` in all, filled in batches of `n_batch` of which
+    `max_outputs` ask for logits; recurrent layers keep `rollback` older states. Every layer is
+    taken to keep the whole context, even where a window slides. Weights that llama.cpp repacks
+    are counted once, although the file's pages stay until the memory is needed.
+    """
+    n_ctx = -(-n_ctx // _CONTEXT_STEP) * _CONTEXT_STEP
+    n_tokens = len(header.strings("tokenizer.ggml.tokens"))
+    n_merges = len(header.strings("tokenizer.ggml.merges"))
+    return MemoryEstimate(
+        weights=sum(tensor.size for tensor in header.tensors) + _second_embeddings(header),
+        kv=_cache(header, n_ctx, kv_type) + _states(header) * (1 + rollback),
+        compute=_compute(header, n_ctx, min(n_batch, n_ctx), max_outputs),
+        logits=max_outputs * n_tokens * _F32,
+        vocabulary=(n_tokens + n_merges) * _ENTRY,
+    )
+
+
+def _second_embeddings(header: GgufHeader) -> int:
+    """Bytes of a repacked copy of the embeddings, made where they serve as the head as well."""
+    embeddings = header.tensor("token_embd.weight")
+    if embeddings is None or header.tensor("output.weight"):
+        return 0
+    return embeddings.size if embeddings.type.name in _REPACKED else 0
+
+
+def _cache(header: GgufHeader, n_ctx: int, kv_type: str) -> int:
+    kind = _TYPES[kv_type.upper()]
+    heads = header.per_layer(".attention.head_count")
+    head_size = header.integer(".embedding_length") // max(heads[0], 1)
+    key = header.integer(".attention.key_length", head_size)
+    value = header.integer(".attention.value_length", head_size)
+    if header.get(".attention.key_length_mla") is not None:
+        value = 0  # Latent attention finds its values in the keys.
+    elements = sum(_kv_heads(header)) * (key + value)
+    return n_ctx * (elements * kind.size // kind.values + _POSITION)
+
+
+def _kv_heads(header: GgufHeader) -> tuple[int, ...]:
+    """KV heads per layer, 0 for a layer without attention."""
+    same = ".attention.head_count_kv"
+    heads = header.per_layer(same if header.get(same) is not None else ".attention.head_count")
+    every = header.integer(".full_attention_interval", 1)
+    return tuple(n if (layer + 1) % every == 0 else 0 for layer, n in enumerate(heads))
+
+
+def _states(header: GgufHeader) -> int:
+    """Bytes of one recurrent state of all layers: Mamba, short convolutions or RWKV."""
+    width = header.integer(".embedding_length")
+    inner, state = header.integer(".ssm.inner_size"), header.integer(".ssm.state_size")
+    groups, kernel = header.integer(".ssm.group_count"), header.integer(".ssm.conv_kernel", 1)
+    elements = state * inner + (kernel - 1) * (inner + 2 * groups * state)
+    elements += (header.integer(".shortconv.l_cache", 1) - 1) * width
+    elements += (header.integer(".token_shift_count") + header.integer(".wkv.head_size")) * width
+    kv_heads = _kv_heads(header)
+    # Where all layers attend, as in Falcon-H1, all are recurrent, too.
+    layers = kv_heads.count(0) or len(kv_heads)
+    return layers * elements * _F32
+
+
+def _compute(header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int) -> int:
+    """Bytes of scratch: the busiest moment is in a feed-forward layer, or at the head."""
+    width = header.integer(".embedding_length")
+    experts = max(header.per_layer(".expert_used_count"))
+    widest = max(
+        (
+            tensor.shape[1] * (experts if len(tensor.shape) == 3 else 1)
+            for tensor in header.tensors
+            if tensor.name.startswith("blk.") and len(tensor.shape) > 1
+        ),
+        default=width,
+    )
+    mask = n_ctx * n_batch * 2
+    layer = n_batch * (4 * width + 3 * widest) * _F32
+    head = max_outputs * (len(header.strings("tokenizer.ggml.tokens")) + 4 * width) * _F32
+    operands = n_batch * widest * 2
+    return max(mask + layer, head) + operands + _OVERHEAD
+
+
+def available(root: Path = Path("/")) -> int:
+    """Bytes this process can still take without swapping, by the machine and by its cgroups.
+
+    `root` is the file system's, other than "/" in tests.
+    """
+    free = int(psutil.virtual_memory().available)
+    for folder in cgroups.folders("memory", root):
+        used = cgroups.number(folder / "memory.current", folder / "memory.usage_in_bytes")
+        for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
+            limit = cgroups.number(folder / name)
+            if limit is not None and used is not None:
+                free = min(free, limit - used + _file_pages(folder))
+    return max(free, 0)
+
+
+def _file_pages(folder: Path) -> int:
+    """Bytes counted as used by a cgroup that are a mere copy of files."""
+    counts = cgroups.table(folder / "memory.stat")
+    # Version 1 counts a group without and, as total_*, with its descendants.
+    total = "total_" if "total_active_file" in counts else ""
+    return counts.get(f"{total}active_file", 0) + counts.get(f"{total}inactive_file", 0)
+
+
+def require(total: int, what: str, free: int | None = None) -> None:
+    """Raise NotEnoughMemory unless `total` bytes for `what` fit into `free` (None: look)."""
+    free = available() if free is None else free
+    if total > free:
+        raise NotEnoughMemory(
+            f"{what} needs about {_gib(total)} of memory, {_gib(free)} is available",
+            "choose a smaller context (--context) or a smaller quantization of the model",
+        )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

@@ -1,0 +1,200 @@
+"""What the core asks of an engine: a loaded model, its tokenizer, and contexts that decode."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespec.errors import BackendUnavailable
+
+Logits = NDArray[np.float32]
+
+BACKENDS = {"llamacpp": "edgespec_backends.llamacpp:open_model"}
+
+
+class Rollback(Enum):
+    """How a context can take decoded tokens back."""
+
+    ANY = "any"
+    """Any suffix, at no cost."""
+    BOUNDED = "bounded"
+    """At most `rollback_limit` tokens, once per decode, never a whole batch."""
+    CHECKPOINT = "checkpoint"
+    """Only by restoring a checkpoint and decoding again what is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How to load a model. `threads` serve every batch size; `n_gpu_layers` -1 means all."""
+
+    threads: int
+    n_gpu_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """The size of a context.
+
+    `n_ctx` tokens of cache per sequence (0 = the model's own), batches of at most `n_batch`
+    tokens of which at most `max_outputs` ask for logits, `max_sequences` sequences that share
+    one cache, and `rollback` tokens that a recurrent model must be able to take back.
+    """
+
+    n_ctx: int = 0
+    n_batch: int = 512
+    max_outputs: int = 32
+    max_sequences: int = 1
+    rollback: int = 16
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back, in bytes, because a token may end inside a character."""
+
+    n_vocab: int
+    bos: int | None
+    eos: int | None
+
+    def encode(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`; with `parse_special`, control tokens written out are recognised."""
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token; empty for control tokens unless `special`."""
+
+    def is_eog(self, token: int) -> bool:
+        """True if `token` ends an answer."""
+
+    def vocabulary(self) -> list[bytes]:
+        """The text of every id as the model file spells it, for comparing two vocabularies."""
+
+
+class Context(Protocol):
+    """One cache and the decoder over it. Owned by a single thread, except for `abort`."""
+
+    n_ctx: int
+    n_batch: int
+    max_outputs: int
+    rollback: Rollback
+    rollback_limit: int
+    n_vocab: int
+
+    def decode(
+        self,
+        tokens: Sequence[int],
+        position: int,
+        *,
+        outputs: int,
+        sequence: int = 0,
+    ) -> None:
+        """Decode `tokens` at `position`, `position`+1, ... and keep logits of the last `outputs`.
+
+        Raises Aborted after `abort` (recurrent models finish the batch first, because stopping
+        inside it would corrupt their state), BackendError if the engine failed, ValueError for
+        lengths the engine could not survive. After the first two the cache may hold any prefix
+        of the batch.
+        """
+
+    def logits(self, row: int) -> Logits:
+        """View of shape (n_vocab,), row 0 being the first kept; valid until the next decode."""
+
+    def truncate(self, length: int, *, sequence: int = 0) -> bool:
+        """Keep the first `length` positions of a sequence; False if the cache cannot."""
+
+    def length(self, sequence: int = 0) -> int:
+        """Number of positions held."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+    def checkpoint(self) -> bytes:
+        """The recurrent state of sequence 0, for `restore`."""
+
+    def restore(self, state: bytes, length: int) -> bool:
+        """Go back to the state taken when `length` positions were held; False if refused."""
+
+    def abort(self) -> None:
+        """Stop the decode in progress, from any thread, or the next one if none runs."""
+
+    def resume(self) -> None:
+        """Clear the abort flag."""
+
+    def close(self) -> None:
+        """Free the cache. Idempotent."""
+
+
+class Grammar(Protocol):
+    """A grammar's state: which tokens may come next."""
+
+    def mask(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """For each id, whether it may come next. Shape as `ids`."""
+
+    def accept(self, token: int) -> None:
+        """Advance by one emitted token."""
+
+    def clone(self) -> "Grammar":
+        """An independent copy of the state."""
+
+
+class Model(Protocol):
+    """Loaded weights with their tokenizer."""
+
+    @property
+    def path(self) -> Path:
+        """The file they came from."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Their vocabulary."""
+
+    @property
+    def n_ctx_train(self) -> int:
+        """The longest context that the model was made for."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The file's metadata as text; arrays may be cut short."""
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantization, for people."""
+
+    def context(self, options: ContextOptions) -> Context:
+        """A new context over the weights."""
+
+    def grammar(self, gbnf: str) -> Grammar:
+        """Compile a grammar; raises InvalidInput if it does not parse."""
+
+    def json_schema_grammar(self, schema: str) -> str:
+        """GBNF of a JSON schema; raises InvalidInput if it cannot be expressed."""
+
+    def close(self) -> None:
+        """Free the weights; contexts must be closed before. Idempotent."""
+
+
+Progress = Callable[[float], bool]
+"""Called with the loaded fraction; returning False stops the loading."""
+
+
+class OpenModel(Protocol):
+    """A backend's entry point."""
+
+    def __call__(
+        self, path: Path, options: ModelOptions, progress: Progress | None = None
+    ) -> Model: ...
+
+
+def backend(name: str) -> OpenModel:
+    """The entry point of backend `name`, imported now. Raises BackendUnavailable."""
+    try:
+        module, attribute = BACKENDS[name].split(":")
+        return cast(OpenModel, getattr(import_module(module), attribute))
+    except KeyError:
+        raise BackendUnavailable(f"no backend is called {name!r}") from None
+    except (ImportError, OSError, RuntimeError) as error:
+        raise BackendUnavailable(
+            f"backend {name!r} does not load: {error}", "reinstall edgespec"
+        ) from error

@@ -1,0 +1,1 @@
+"""Draft sources: everything that can propose the next tokens."""

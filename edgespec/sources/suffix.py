@@ -1,0 +1,70 @@
+"""Suffix match: what followed the last time the text ended like this (prompt lookup)."""
+
+from collections.abc import Sequence
+
+from edgespec.events import Source
+from edgespec.sampling.sampler import Sampler
+
+_LONGEST = 32
+
+
+class SuffixMatch:
+    """Proposes the continuation of the longest earlier occurrence of the current suffix.
+
+    An index of all `min_match`-grams of the history is kept up to date as the history grows, so a
+    proposal costs a lookup and a short comparison. Source: Saxena, Prompt Lookup Decoding (2023).
+    """
+
+    name = Source.SUFFIX
+
+    def __init__(self, min_match: int = 4) -> None:
+        self._min = min_match
+        self._seen: list[int] = []
+        self._ends: dict[tuple[int, ...], int] = {}
+        self._previous: dict[int, int] = {}
+
+    def propose(self, history: Sequence[int], count: int, sampler: Sampler) -> list[int]:
+        """Up to `count` tokens that followed the longest match; none if nothing matched."""
+        self._index(history)
+        end = self._best_match()
+        return self._seen[end : end + count] if end else []
+
+    def abort(self) -> None:
+        """Nothing to stop: a proposal takes microseconds."""
+
+    def resume(self) -> None:
+        """Nothing to resume."""
+
+    def _index(self, history: Sequence[int]) -> None:
+        known = len(self._seen)
+        if list(history[:known]) != self._seen:
+            self._seen.clear()
+            self._ends.clear()
+            self._previous.clear()
+            known = 0
+        self._seen.extend(history[known:])
+        # The current suffix itself is left out: it would only match itself.
+        for end in range(max(known, self._min), len(self._seen)):
+            gram = tuple(self._seen[end - self._min : end])
+            if gram in self._ends:
+                self._previous[end] = self._ends[gram]
+            self._ends[gram] = end
+
+    def _best_match(self) -> int:
+        """End of the earlier occurrence with the longest match, the latest of equals; 0 if none."""
+        best, best_length = 0, 0
+        end = self._ends.get(tuple(self._seen[-self._min :]), 0)
+        for _ in range(16):
+            if not end or best_length == _LONGEST:
+                break
+            length = self._match_length(end)
+            if length > best_length:
+                best, best_length = end, length
+            end = self._previous.get(end, 0)
+        return best
+
+    def _match_length(self, end: int) -> int:
+        length, limit = self._min, min(_LONGEST, end)
+        while length < limit and self._seen[end - length - 1] == self._seen[-length - 1]:
+            length += 1
+        return length

@@ -1,0 +1,145 @@
+"""`edgespec chat`: at a terminal, and with piped input."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import Terminal, edgespec
+from tests.ggufs import llama_gguf
+
+pytestmark = pytest.mark.native
+
+CHAT = ("chat", "--plain", "--threads", "1", "--seed", "5")
+SHORT = (*CHAT, "--max-tokens", "12")
+PROMPT = "\nUser: "
+
+
+def answers(*lines: str) -> list[str]:
+    """What a chat says to piped lines."""
+    done = edgespec(*SHORT, stdin="\n".join(lines).encode())
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_piped_lines_are_answered_without_labels() -> None:
+    run = edgespec("run", *SHORT[2:], "What does len do?").stdout
+    assert answers("What does len do?") == run.splitlines()
+
+
+def test_commands_work_in_piped_input() -> None:
+    once = answers("What does len do?")
+    assert answers("/system", "What does len do?", "", "/exit", "What does len do?") == once
+
+
+def test_a_failure_ends_piped_input() -> None:
+    done = edgespec(*SHORT, stdin=b"/nonsense\nWhat does len do?\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "edgespec: error: there is no command /nonsense; /help lists them\n"
+
+
+def test_a_conversation_at_a_terminal() -> None:
+    with Terminal(*SHORT) as chat:
+        chat.until("Ctrl+D leaves\nUser: ")
+        chat.type("What does len do?\n")
+        assert len(chat.until(PROMPT).partition("Assistant: ")[2]) > len(PROMPT)
+        chat.type("/stats\n")
+        assert "12 tokens, " in chat.until(PROMPT)
+        chat.type("/regen\n")
+        assert "Assistant: " in chat.until(PROMPT)
+        chat.type("/stats\n")
+        assert "seed 6\n" in chat.until(PROMPT)
+        chat.type("\x04")
+        assert chat.finish() == (0, "\n")
+
+
+def test_edgespec_alone_at_a_terminal_is_a_chat() -> None:
+    with Terminal() as chat:
+        chat.until("User: ")
+        chat.type("/exit\n")
+        assert chat.finish()[0] == 0
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
+    # A model that goes on and on, up to the end of a large context.
+    path = llama_gguf(tmp_path / "tiny.gguf", context=8192)
+    with Terminal(*CHAT, "--model", str(path), "--temperature", "0") as chat:
+        chat.until("User: ")
+        chat.type("\x03")
+        assert "/exit or Ctrl+D leaves" in chat.until(PROMPT)
+        chat.type("half a mess\x03")
+        chat.until(PROMPT)
+        chat.type("hello\n")
+        chat.until("Assistant: ")
+        chat.type("\x03")
+        chat.until("stopped; /regen answers once more" + PROMPT)
+        chat.type("/exit\n")
+        assert chat.finish()[0] == 0
+
+
+def test_messages_of_several_lines() -> None:
+    with Terminal(*SHORT) as chat:
+        chat.until("User: ")
+        chat.type("What does\\\n")
+        chat.until("... ")
+        chat.type("len do?\n")
+        assert "Assistant: " in chat.until(PROMPT)
+        chat.type('"""\n')
+        chat.until("... ")
+        chat.type("/exit\n")
+        chat.until("... ")
+        chat.type('"""\n')
+        assert "Assistant: " in chat.until(PROMPT)
+
+
+def test_the_conversation_is_saved_once(tmp_path: Path) -> None:
+    path = tmp_path / "chat.txt"
+    with Terminal(*SHORT, "--system", "Be brief.") as chat:
+        chat.until("User: ")
+        chat.type("What does len do?\n")
+        said = chat.until(PROMPT).partition("Assistant: ")[2].removesuffix(PROMPT)
+        chat.type(f"/save {path}\n")
+        chat.until(PROMPT)
+        chat.type(f"/save {path}\n")
+        assert "File exists" in chat.until(PROMPT)
+    text = path.read_text()
+    assert text.startswith("System: Be brief.\n\nUser: What does len do?\n\nAssistant: ")
+    assert said.strip() in text
+
+
+def test_mistakes_do_not_end_the_chat() -> None:
+    with Terminal(*SHORT, "--context", "64") as chat:
+        chat.until("User: ")
+        chat.type("/nonsense\n")
+        assert "there is no command /nonsense" in chat.until(PROMPT)
+        chat.type("/save\n")
+        assert "/save needs the name of a file" in chat.until(PROMPT)
+        chat.type("/regen\n")
+        assert "there is no message to answer again" in chat.until(PROMPT)
+        chat.type("hello " * 200 + "\n")
+        assert "--context" in chat.until(PROMPT)
+        chat.type("/etc/passwd is a file\n")
+        assert "Assistant: " in chat.until(PROMPT)
+
+
+def test_help_lists_commands_and_keys() -> None:
+    with Terminal(*SHORT) as chat:
+        chat.until("User: ")
+        chat.type("/help\n")
+        text = chat.until(PROMPT)
+    assert all(word in text for word in ("/reset", "/system", "/regen", "/save", "Ctrl+C", '"""'))
+
+
+def test_lines_are_remembered_in_the_next_chat(edgespec_home: Path) -> None:
+    for _ in range(2):
+        with Terminal(*SHORT, TERM="xterm") as chat:
+            chat.until("User: ")
+            chat.type("/stats\n" if not edgespec_home.exists() else "\x1b[A\n")
+            assert "nothing was answered yet" in chat.until("User: ")
+            chat.type("\x04")
+            assert chat.finish()[0] == 0
+
+
+def test_a_model_without_a_chat_template_gets_a_transcript(tmp_path: Path) -> None:
+    path = llama_gguf(tmp_path / "tiny.gguf")
+    done = edgespec(*SHORT, "--model", str(path), stdin=b"hello\n")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,498 @@
+"""One answer on a toy language: nothing that speculation does may change it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgespec.answer import Answer
+from edgespec.cache import Cache
+from edgespec.controller import RoundResult
+from edgespec.errors import Aborted, BackendError
+from edgespec.events import Finish, FinishReason, Notice, Request, Source, StepEvent, Token
+from edgespec.protocols import ContextOptions, Rollback
+from edgespec.sampling.params import SamplingParams
+from edgespec.sampling.sampler import Sampler
+from edgespec.sources.drafter import ModelDrafter
+from edgespec.sources.source import DraftSource
+from edgespec.sources.suffix import SuffixMatch
+from tests.fakes import FakeContext, FakeModel, ToyLanguage
+from tests.oracle import expected
+
+LANGUAGE = ToyLanguage()
+MODEL = FakeModel(LANGUAGE)
+DRAFTERS = {
+    "itself": LANGUAGE,
+    "twin": LANGUAGE.twin(0.5),
+    "distant twin": LANGUAGE.twin(3.0),
+    "stranger": ToyLanguage(seed=99),
+    "smaller vocabulary": ToyLanguage(28),
+    "larger vocabulary": ToyLanguage(40),
+}
+N_CTX = 96
+PROMPT = (0, 1, 2, 3, 0, 1)
+
+
+class Plan:
+    """A controller that plans what it is told and keeps what it is shown."""
+
+    def __init__(self, lengths: Iterable[int]) -> None:
+        self.plain_step: float | None = 0.5
+        self.results: list[RoundResult] = []
+        self._lengths = cycle(lengths)
+
+    def plan(self) -> int:
+        return next(self._lengths)
+
+    def observe(self, result: RoundResult) -> None:
+        self.results.append(result)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A target's context and the sources beside it, by name."""
+
+    sources: tuple[str, ...] = ("twin",)
+    lengths: tuple[int, ...] = (4,)
+    n_batch: int = 32
+    max_outputs: int = 17
+    rollback: Rollback = Rollback.ANY
+    drafter_rollback: Rollback = Rollback.ANY
+    drafter_ctx: int = N_CTX
+
+
+@dataclass
+class Bench:
+    """One target cache and its sources, over several answers."""
+
+    setting: Setting
+    cache: Cache = field(init=False)
+    context: FakeContext = field(init=False)
+    drafters: list[FakeContext] = field(default_factory=list)
+    sources: list[DraftSource] = field(init=False)
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        setting = self.setting
+        options = ContextOptions(N_CTX, setting.n_batch, setting.max_outputs, rollback=16)
+        self.context = FakeContext(LANGUAGE, options, setting.rollback)
+        self.cache = Cache(self.context)
+        self.sources = [self._source(name) for name in setting.sources]
+
+    def _source(self, name: str) -> DraftSource:
+        if name == "suffix":
+            return SuffixMatch()
+        options = ContextOptions(self.setting.drafter_ctx, 8, 1, rollback=16)
+        context = FakeContext(DRAFTERS[name], options, self.setting.drafter_rollback)
+        self.drafters.append(context)
+        return ModelDrafter(context, LANGUAGE.n_vocab)
+
+    def events(self, request: Request) -> Iterator[StepEvent]:
+        grammar = request.sampling.grammar
+        sampler = Sampler(
+            request.sampling,
+            request.prompt,
+            grammar=MODEL.grammar(grammar) if grammar is not None else None,
+        )
+        self.plan = Plan(self.setting.lengths)
+        answer = Answer(
+            request, self.cache, MODEL.tokenizer, sampler, self.sources, self.plan, clock=Clock()
+        )
+        return answer.events()
+
+    def resume(self) -> None:
+        for context in (self.context, *self.drafters):
+            context.resume()
+
+
+class Clock:
+    """One second passes between two looks."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += 1
+        return self._now
+
+
+def ids(events: Iterable[StepEvent]) -> tuple[int, ...]:
+    return tuple(event.id for event in events if isinstance(event, Token))
+
+
+def text(events: Iterable[StepEvent]) -> str:
+    return "".join(event.piece for event in events if not isinstance(event, Notice))
+
+
+def notices(events: Iterable[StepEvent]) -> list[Notice]:
+    return [event for event in events if isinstance(event, Notice)]
+
+
+def finish(events: Sequence[StepEvent]) -> Finish:
+    assert isinstance(events[-1], Finish)
+    assert not any(isinstance(event, Finish) for event in events[:-1])
+    return events[-1]
+
+
+def continued(request: Request, tokens: Sequence[int]) -> Request:
+    """The rest of an answer that began with `tokens`."""
+    left = None if request.max_tokens is None else request.max_tokens - len(tokens)
+    return replace(request, prompt=(*request.prompt, *tokens), max_tokens=left)
+
+
+def check_answer(bench: Bench, request: Request, events: Sequence[StepEvent]) -> None:
+    """`events` are the answer that the oracle gives, and leave the cache as they should."""
+    answer = expected(MODEL, request, N_CTX)
+    assert ids(events) == answer.tokens
+    assert text(events) == answer.text
+    assert finish(events).reason is answer.reason
+    assert bench.cache.tokens == [*request.prompt, *answer.tokens][:-1]
+    assert bench.context.held() == tuple(bench.cache.tokens)
+
+
+def check_stats(bench: Bench, request: Request, events: Sequence[StepEvent], held: int) -> None:
+    """The numbers of an answer that found `held` tokens in the cache, counted once more."""
+    stats, plan = finish(events).stats, bench.plan
+    tokens = [event for event in events if isinstance(event, Token)]
+    drafted_ids = [token for token in tokens if token.source is not Source.TARGET]
+    assert stats.prompt_tokens == len(request.prompt)
+    assert stats.cached_tokens == held
+    assert stats.tokens == len(tokens)
+    assert stats.rounds == len(plan.results) == tokens[-1].round
+    assert stats.drafted == sum(result.drafted for result in plan.results)
+    assert stats.accepted == sum(result.accepted for result in plan.results) == len(drafted_ids)
+    assert stats.ties == sum(token.tie for token in tokens)
+    assert all(result.accepted <= result.drafted for result in plan.results)
+    first = len(request.prompt)
+    assert [token.position for token in tokens] == list(range(first, first + len(tokens)))
+    assert all(0 <= b.round - a.round <= 1 for a, b in pairwise(tokens))
+    for number, result in enumerate(plan.results, start=1):
+        emitted = [token for token in tokens if token.round == number]
+        accepted, own = emitted[: result.accepted], emitted[result.accepted :]
+        assert all(token.source is result.source for token in accepted)
+        assert [token.source for token in own] in ([Source.TARGET], [])
+        assert own or number == stats.rounds
+    if stats.rounds:
+        assert stats.mean_accepted_length == (len(tokens) - 1) / stats.rounds
+    assert stats.acceptance_rate == (stats.accepted / stats.drafted if stats.drafted else None)
+
+
+samplings = st.builds(
+    SamplingParams,
+    temperature=st.sampled_from([0.0, 0.4, 1.0, 1.2]),
+    top_k=st.sampled_from([0, 1, 5, 40]),
+    top_p=st.sampled_from([0.8, 1.0]),
+    min_p=st.sampled_from([0.0, 0.05]),
+    repeat_penalty=st.sampled_from([1.0, 1.3]),
+    frequency_penalty=st.sampled_from([0.0, 0.5]),
+    penalty_window=st.sampled_from([3, 64]),
+    logit_bias=st.dictionaries(st.integers(0, 31), st.sampled_from([-3.0, 1.0]), max_size=3),
+    grammar=st.none() | st.sampled_from(["0", "1", "5"]),
+    seed=st.integers(0, 2**64 - 1),
+)
+requests = st.builds(
+    Request,
+    prompt=st.lists(st.integers(0, 31), min_size=1, max_size=20).map(tuple),
+    sampling=samplings,
+    max_tokens=st.none() | st.integers(1, 40),
+    stop=st.lists(st.sampled_from(["ab", "abc", "é", "the e", "(", "x"]), max_size=2).map(tuple),
+)
+kinds = st.sampled_from(list(Rollback))
+bench_settings = st.builds(
+    Setting,
+    sources=st.lists(
+        st.sampled_from(["suffix", *DRAFTERS]), min_size=1, max_size=2, unique=True
+    ).map(tuple),
+    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=4).map(tuple),
+    n_batch=st.sampled_from([1, 2, 5, 32]),
+    max_outputs=st.sampled_from([1, 2, 6, 17]),
+    rollback=kinds,
+    drafter_rollback=kinds,
+    drafter_ctx=st.sampled_from([24, N_CTX, 2 * N_CTX]),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(setting=bench_settings, request=requests)
+def test_speculation_changes_nothing(setting: Setting, request: Request) -> None:
+    bench = Bench(setting)
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    check_stats(bench, request, events, held=0)
+    assert notices(events) == []
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("length", range(17))
+def test_every_draft_length_gives_the_same_answer(length: int, temperature: float) -> None:
+    sampling = SamplingParams(temperature, logit_bias={LANGUAGE.eog: -100.0}, seed=5)
+    request = Request(PROMPT, sampling, max_tokens=60)
+    bench = Bench(Setting(("suffix", "twin"), lengths=(length,)))
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    assert (finish(events).stats.accepted > 0) == (length > 0)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8, 1.2])
+@pytest.mark.parametrize("penalty", [1.0, 1.3])
+@pytest.mark.parametrize("grammar", [None, "1"])
+def test_the_target_as_its_own_drafter_accepts_everything(
+    temperature: float, penalty: float, grammar: str | None
+) -> None:
+    sampling = SamplingParams(
+        temperature,
+        repeat_penalty=penalty,
+        grammar=grammar,
+        logit_bias={LANGUAGE.eog: -100.0, 3: 0.5},
+        seed=3,
+    )
+    bench = Bench(Setting(("itself",), lengths=(4, 1, 9)))
+    stats = finish(list(bench.events(Request(PROMPT, sampling)))).stats
+    assert stats.drafted == stats.accepted > 0
+    assert stats.tokens == N_CTX - len(PROMPT) + 1
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("twin", 0.4, 1.0), ("stranger", 0.0, 0.3)])
+def test_a_drafter_is_accepted_as_often_as_it_resembles_the_target(
+    name: str, low: float, high: float
+) -> None:
+    drafted = accepted = 0
+    for seed in range(15):
+        request = Request(PROMPT, SamplingParams(seed=seed), max_tokens=50)
+        stats = finish(list(Bench(Setting((name,))).events(request))).stats
+        drafted, accepted = drafted + stats.drafted, accepted + stats.accepted
+    assert low < accepted / drafted < high
+
+
+def test_sources_are_asked_in_order_and_named_in_the_tokens() -> None:
+    sampling = SamplingParams(0.0, logit_bias={LANGUAGE.eog: -100.0})
+    bench = Bench(Setting(("suffix", "twin")))
+    events = list(bench.events(Request(PROMPT, sampling)))
+    found = {event.source for event in events if isinstance(event, Token)}
+    assert found == {Source.SUFFIX, Source.DRAFTER, Source.TARGET}
+    assert Source.TARGET not in {result.source for result in bench.plan.results if result.drafted}
+
+
+def test_no_draft_is_asked_for_without_speculation() -> None:
+    bench = Bench(Setting())
+    events = list(bench.events(Request(PROMPT, max_tokens=20, speculate=False)))
+    assert finish(events).stats.drafted == 0
+    assert bench.drafters[0].decodes == 0
+    assert {size for size, _ in bench.context.batches[1:]} == {1}
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 16])
+@pytest.mark.parametrize("limit", range(1, 24))
+def test_the_answer_has_exactly_as_many_tokens_as_allowed(length: int, limit: int) -> None:
+    sampling = SamplingParams(logit_bias={LANGUAGE.eog: -100.0})
+    bench = Bench(Setting(("itself",), lengths=(length,)))
+    events = list(bench.events(Request(PROMPT, sampling, max_tokens=limit)))
+    assert len(ids(events)) == limit
+    assert finish(events).reason is FinishReason.LENGTH
+    assert sum(size for size, _ in bench.context.batches[1:]) == limit - 1
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 16])
+@pytest.mark.parametrize("room", range(24))
+def test_the_answer_ends_with_the_first_token_that_the_context_cannot_hold(
+    length: int, room: int
+) -> None:
+    sampling = SamplingParams(logit_bias={LANGUAGE.eog: -100.0})
+    prompt = tuple(n % 30 for n in range(N_CTX - room))
+    bench = Bench(Setting(("itself",), lengths=(length,)))
+    events = list(bench.events(Request(prompt, sampling)))
+    assert len(ids(events)) == room + 1
+    assert finish(events).reason is FinishReason.CONTEXT
+    assert len(bench.context.held()) == N_CTX
+
+
+def test_an_end_inside_accepted_drafts_ends_the_answer_there() -> None:
+    inside = 0
+    for seed in range(40):
+        request = Request(PROMPT, SamplingParams(1.2, logit_bias={LANGUAGE.eog: 2.0}, seed=seed))
+        bench = Bench(Setting(("itself",), lengths=(7,)))
+        events = list(bench.events(request))
+        check_answer(bench, request, events)
+        ended = finish(events).reason is FinishReason.EOG
+        assert (LANGUAGE.eog in ids(events)) == ended
+        inside += ended and ended_inside_drafts(bench)
+    assert inside > 10
+
+
+def test_a_stop_string_inside_accepted_drafts_ends_the_answer_there() -> None:
+    inside = 0
+    for seed in range(40):
+        sampling = SamplingParams(1.0, logit_bias={LANGUAGE.eog: -100.0}, seed=seed)
+        request = Request(PROMPT, sampling, stop=("he", "bc", "c("))
+        bench = Bench(Setting(("itself",), lengths=(7,)))
+        events = list(bench.events(request))
+        check_answer(bench, request, events)
+        ended = finish(events).reason is FinishReason.STOP
+        inside += ended and ended_inside_drafts(bench)
+    assert inside > 10
+
+
+def ended_inside_drafts(bench: Bench) -> bool:
+    results = bench.plan.results
+    return bool(results) and 0 < results[-1].accepted < results[-1].drafted
+
+
+@settings(deadline=None, max_examples=40)
+@given(setting=bench_settings, request=requests, others=st.lists(requests, max_size=3))
+def test_an_answer_does_not_depend_on_those_before_it(
+    setting: Setting, request: Request, others: list[Request]
+) -> None:
+    bench = Bench(setting)
+    for other in others:
+        check_answer(bench, other, list(bench.events(other)))
+    check_answer(bench, request, list(bench.events(request)))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize("rollback", list(Rollback))
+def test_an_answer_dropped_at_any_event_can_be_continued(
+    temperature: float, rollback: Rollback
+) -> None:
+    sampling = SamplingParams(temperature, repeat_penalty=1.1, seed=11)
+    request = Request(PROMPT, sampling, max_tokens=30)
+    setting = Setting(("suffix", "twin"), (6,), rollback=rollback, drafter_rollback=rollback)
+    whole = expected(MODEL, request, N_CTX)
+    for count in range(1, len(whole.tokens)):
+        bench = Bench(setting)
+        begun = [event for event, _ in zip(bench.events(request), range(count), strict=False)]
+        rest = continued(request, ids(begun))
+        events = list(bench.events(rest))
+        assert (*ids(begun), *ids(events)) == whole.tokens
+        check_answer(bench, rest, events)
+
+
+@pytest.mark.parametrize("rollback", list(Rollback))
+def test_an_answer_aborted_in_any_decode_can_be_continued(rollback: Rollback) -> None:
+    sampling = SamplingParams(0.9, seed=8, logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(tuple(range(20)), sampling, max_tokens=16)
+    setting = Setting(("twin",), (5,), n_batch=8, rollback=rollback, drafter_rollback=rollback)
+    aborted = 0
+    for of_drafter in (False, True):
+        for number in range(100):
+            bench = Bench(setting)
+            context = bench.drafters[0] if of_drafter else bench.context
+            abort_in(context, number)
+            begun: list[StepEvent] = []
+            try:
+                begun.extend(bench.events(request))
+                break
+            except Aborted:
+                aborted += 1
+            bench.resume()
+            context.on_decode = lambda number: None
+            context.delay = lambda: 0.0
+            rest = continued(request, ids(begun))
+            check_answer(bench, rest, list(bench.events(rest)))
+    assert aborted > 15
+
+
+def abort_in(context: FakeContext, number: int) -> None:
+    """Abort while decode `number` of `context` runs, or just before it."""
+
+    def on_decode(now: int) -> None:
+        if now == number and number % 2:
+            context.abort()
+
+    def delay() -> float:
+        if context.decodes == number + 1:
+            context.abort()
+        return 0.0
+
+    context.on_decode, context.delay = on_decode, delay
+
+
+@pytest.mark.parametrize("rollback", list(Rollback))
+def test_a_drafter_that_fails_in_any_decode_is_left_out_with_one_notice(
+    rollback: Rollback,
+) -> None:
+    sampling = SamplingParams(0.9, seed=8, logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(tuple(range(20)), sampling, max_tokens=14)
+    failures = 0
+    for number in range(200):
+        bench = Bench(Setting(("twin",), (5,), drafter_rollback=rollback))
+        bench.drafters[0].failures[number] = BackendError("the device is gone")
+        events = list(bench.events(request))
+        check_answer(bench, request, events)
+        check_stats(bench, request, events, held=0)
+        if not notices(events):
+            break
+        failures += 1
+        [notice] = notices(events)
+        assert notice.text == "the drafter failed and is left out: the device is gone"
+        after = [event for event in events[events.index(notice) :] if isinstance(event, Token)]
+        assert {token.source for token in after} == {Source.TARGET}
+        assert len({token.round for token in after}) == len(after)
+        assert bench.drafters[0].decodes == number + 1
+        again = list(bench.events(request))
+        check_answer(bench, request, again)
+        assert notices(again) == []
+        assert finish(again).stats.drafted == 0
+    assert failures > 10
+
+
+def test_the_other_source_goes_on_when_one_fails() -> None:
+    sampling = SamplingParams(0.0, logit_bias={LANGUAGE.eog: -100.0})
+    bench = Bench(Setting(("twin", "suffix"), (5,)))
+    bench.drafters[0].failures[3] = BackendError("the device is gone")
+    request = Request(PROMPT, sampling)
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    assert len(notices(events)) == 1
+    after = events[events.index(notices(events)[0]) :]
+    found = {event.source for event in after if isinstance(event, Token)}
+    assert found == {Source.TARGET, Source.SUFFIX}
+
+
+@pytest.mark.parametrize("rollback", list(Rollback))
+def test_a_failure_of_the_target_is_raised_and_the_next_answer_is_right(
+    rollback: Rollback,
+) -> None:
+    sampling = SamplingParams(0.9, seed=8, logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(tuple(range(20)), sampling, max_tokens=16)
+    whole = expected(MODEL, request, N_CTX)
+    failures = 0
+    for number in range(12):
+        for kept in (0, 3, 100):
+            bench = Bench(Setting(("twin",), (5,), n_batch=8, rollback=rollback))
+            bench.context.failures[number] = BackendError("out of memory")
+            begun: list[StepEvent] = []
+            try:
+                begun.extend(bench.events(request))
+            except BackendError:
+                failures += 1
+            bench.context.failures.clear()
+            emitted = ids(begun)
+            assert emitted == whole.tokens[: len(emitted)]
+            following = replace(request, prompt=(*request.prompt, *emitted)[: 20 + kept])
+            check_answer(bench, following, list(bench.events(following)))
+    assert failures > 15
+
+
+def test_times_are_measured_with_the_clock() -> None:
+    bench = Bench(Setting(lengths=(0,)))
+    sampling = SamplingParams(logit_bias={LANGUAGE.eog: -100.0})
+    stats = finish(list(bench.events(Request(PROMPT, sampling, max_tokens=3)))).stats
+    assert (stats.prefill, stats.ttft, stats.decode) == (1.0, 2.0, 5.0)
+    assert stats.plain_step == 0.5
+    assert stats.tokens_per_second == 2 / 5
+    assert stats.speedup == 0.2
+    assert [result.seconds for result in bench.plan.results] == [1.0, 1.0]
+
+
+def test_what_is_shared_with_the_last_answer_is_not_decoded_again() -> None:
+    bench = Bench(Setting(lengths=(0,)))
+    sampling = SamplingParams(logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(PROMPT, sampling, max_tokens=5)
+    first = ids(bench.events(request))
+    before = bench.context.decoded
+    events = list(bench.events(Request((*PROMPT, *first, 7), sampling, max_tokens=1)))
+    assert bench.context.decoded - before == 2
+    assert finish(events).stats.cached_tokens == len(PROMPT) + 4
