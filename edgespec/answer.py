@@ -1,17 +1,23 @@
 """One answer: prefill, then rounds of draft, verify and accept until it ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Condition
 from time import perf_counter
 
 from edgespec.cache import Cache
-from edgespec.controller import Controller, RoundResult
-from edgespec.errors import BackendError
+from edgespec.controller import Wait
+from edgespec.drafting import DraftThread
 from edgespec.events import Finish, FinishReason, Notice, Request, Source, Stats, StepEvent, Token
 from edgespec.protocols import Tokenizer
 from edgespec.sampling.sampler import Sampler
-from edgespec.sources.source import DraftSource
+from edgespec.scheduler import Scheduler
+from edgespec.sources.source import InstantSource
 from edgespec.text import TextStream
+from edgespec.tree import Node
+
+_PATIENCE = 3.0, 0.05
+"""How much longer than estimated (factor, and seconds on top) the target waits for drafts."""
 
 
 @dataclass(slots=True)
@@ -37,16 +43,20 @@ class Answer:
         cache: Cache,
         tokenizer: Tokenizer,
         sampler: Sampler,
-        sources: list[DraftSource],
-        controller: Controller,
+        scheduler: Scheduler,
+        sources: Sequence[InstantSource] = (),
+        drafter: DraftThread | None = None,
+        monitor: Condition | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._request = request
         self._cache = cache
         self._tokenizer = tokenizer
         self._sampler = sampler
+        self._scheduler = scheduler
         self._sources = sources
-        self._controller = controller
+        self._drafter = drafter
+        self._monitor = monitor or Condition()
         self._clock = clock
         self._history = list(request.prompt)
         self._text = TextStream(request.stop)
@@ -56,55 +66,95 @@ class Answer:
     def events(self) -> Iterator[StepEvent]:
         """Tokens as they are decided, then one Finish."""
         begin = self._clock()
-        self._counts.cached = self._cache.prefill(self._request.prompt)
-        prefilled = self._clock()
-        yield self._emit(0, Source.TARGET)
-        first = self._clock()
-        while self._reason is None:
-            yield from self._round()
-        yield self._finish(prefilled - begin, first - begin, self._clock() - first)
+        if self._drafter:
+            self._drafter.begin(self._scheduler, self._request.prompt, self._sampler)
+        try:
+            self._counts.cached = self._cache.prefill(self._request.prompt)
+            prefilled = self._clock()
+            token = self._emit(0)
+            first = self._clock()
+            yield token
+            with self._monitor:
+                self._scheduler.start(token.id, len(self._request.prompt), first, self._limit())
+                self._advance([token.id])
+            while self._reason is None:
+                yield from self._round()
+            yield self._finish(prefilled - begin, first - begin, self._clock() - first)
+        finally:
+            if self._drafter:
+                self._drafter.end()
 
     def _round(self) -> Iterator[StepEvent]:
-        begin = self._clock()
+        drafts = self._plan()
+        if self._drafter and (failure := self._drafter.take_failure()):
+            yield Notice(f"the drafter failed, the answer goes on without it: {failure}")
         self._counts.rounds += 1
-        drafts, source, notices = self._draft()
-        yield from notices
-        self._cache.verify([self._history[-1], *drafts])
-        accepted = 0
+        begin = self._clock()
+        self._cache.verify([self._history[-1], *(node.token for node in drafts)])
+        emitted: list[int] = []
         for row, draft in enumerate([*drafts, None]):
-            token = self._emit(row, source, draft)
-            accepted += token.id == draft
+            token = self._emit(row, draft)
+            emitted.append(token.id)
             yield token
-            if self._reason is not None or token.id != draft:
+            if self._reason is not None or draft is None or token.id != draft.token:
                 break
         self._cache.truncate(len(self._history) - 1)
+        self._learn(drafts, emitted, begin)
+
+    def _plan(self) -> list[Node]:
+        """The drafts to verify now, once the scheduler thinks that there are enough."""
+        with self._monitor:
+            self._offer()
+            self._monitor.notify_all()
+            patience: float | None = None
+            while True:
+                now = self._clock()
+                patient = patience is None or now < patience
+                decision = self._scheduler.next_batch(now, can_wait=patient and self._drafting())
+                if not isinstance(decision, Wait):
+                    self._monitor.notify_all()
+                    return decision
+                if patience is None:
+                    patience = now + _PATIENCE[0] * decision.seconds + _PATIENCE[1]
+                self._monitor.wait(patience - now)
+
+    def _drafting(self) -> bool:
+        """True if the drafter is at work or will be as soon as the monitor is free."""
+        drafter = self._drafter
+        return bool(
+            drafter and drafter.usable and (drafter.busy or self._scheduler.drafter_has_work)
+        )
+
+    def _offer(self) -> None:
+        limit = self._limit()
+        if limit > 0:
+            for source in self._sources:
+                chain = source.propose(self._history, limit)
+                self._scheduler.offer(source.name, self._scheduler.root, chain)
+
+    def _learn(self, drafts: Sequence[Node], emitted: Sequence[int], begin: float) -> None:
+        accepted = sum(node.token == token for node, token in zip(drafts, emitted, strict=False))
         self._counts.drafted += len(drafts)
         self._counts.accepted += accepted
-        self._controller.observe(RoundResult(source, len(drafts), accepted, self._clock() - begin))
+        now = self._clock()
+        with self._monitor:
+            self._scheduler.verified(emitted, now - begin, now, self._limit())
+            self._advance(emitted)
 
-    def _draft(self) -> tuple[list[int], Source, list[Notice]]:
-        """The drafts of the first source that has any, and what went wrong on the way."""
-        notices: list[Notice] = []
-        count = min(self._controller.plan() if self._request.speculate else 0, self._limit())
-        for source in list(self._sources) if count > 0 else []:
-            try:
-                drafts = source.propose(self._history, count, self._sampler)
-            except BackendError as error:
-                self._sources.remove(source)
-                notices.append(Notice(f"the {source.name} failed and is left out: {error}"))
-                continue
-            if drafts:
-                return drafts, source.name, notices
-        return [], Source.TARGET, notices
+    def _advance(self, tokens: Sequence[int]) -> None:
+        if self._drafter:
+            self._drafter.advance(tokens)
 
     def _limit(self) -> int:
         """The most drafts that one verification can hold and that the answer can still use."""
+        if not self._request.speculate:
+            return 0
         limit = min(self._cache.context.max_outputs, self._cache.context.n_batch, self._cache.room)
         if self._request.max_tokens is not None:
             limit = min(limit, self._request.max_tokens - self._counts.tokens)
-        return limit - 1
+        return max(limit - 1, 0)
 
-    def _emit(self, row: int, source: Source, draft: int | None = None) -> Token:
+    def _emit(self, row: int, draft: Node | None = None) -> Token:
         """Choose and record the token that follows row `row` of the last decode."""
         position = len(self._history)
         choice = self._sampler.choose(self._cache.logits(row), position)
@@ -114,10 +164,11 @@ class Answer:
         self._counts.ties += choice.tie
         piece = self._text.push(self._tokenizer.piece(choice.token))
         self._reason = self._end(choice.token)
+        drafted = draft is not None and choice.token == draft.token
         return Token(
             id=choice.token,
             piece=piece,
-            source=source if choice.token == draft else Source.TARGET,
+            source=draft.source if draft is not None and drafted else Source.TARGET,
             position=position,
             round=self._counts.rounds,
             tie=choice.tie,
@@ -148,6 +199,6 @@ class Answer:
             prefill=prefill,
             ttft=ttft,
             decode=decode,
-            plain_step=self._controller.plain_step,
+            plain_step=self._scheduler.plain_step,
         )
         return Finish(self._reason, self._text.finish(), stats)

@@ -3,18 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
+from edgespec.acceptance import AcceptanceModel
 from edgespec.answer import Answer
 from edgespec.cache import Cache
-from edgespec.controller import Controller
+from edgespec.controller import Policy
+from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Request, StepEvent
 from edgespec.protocols import Context, Model
 from edgespec.sampling.sampler import Sampler
-from edgespec.sources.source import DraftSource
+from edgespec.scheduler import Scheduler
+from edgespec.sources.drafter import ModelDrafter
+from edgespec.sources.source import InstantSource
 
 _Outcome = StepEvent | BaseException | None
 
@@ -30,15 +34,20 @@ class Engine:
         self,
         target: Model,
         context: Context,
-        sources: Sequence[DraftSource],
-        controller: Controller,
+        policy: Policy,
+        acceptance: AcceptanceModel,
+        sources: Sequence[InstantSource] = (),
+        drafter: ModelDrafter | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.target = target
         self.n_ctx = context.n_ctx
         self._cache = Cache(context)
         self._sources = list(sources)
-        self._controller = controller
+        self._policy = policy
+        self._acceptance = acceptance
+        self._monitor = Condition()
+        self._drafter = DraftThread(drafter, policy.costs, self._monitor) if drafter else None
         self._on_close = on_close
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgespec-target")
         self._busy = Lock()
@@ -74,14 +83,16 @@ class Engine:
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
         self._cache.context.abort()
-        for source in self._sources:
-            source.abort()
+        if self._drafter:
+            self._drafter.end()
 
     def close(self) -> None:
         """Stop what runs and free everything. Idempotent."""
         self._closed = True
         self.abort()
         self._thread.shutdown(wait=True)
+        if self._drafter:
+            self._drafter.close()
         self._on_close()
 
     def _check(self, request: Request) -> None:
@@ -103,7 +114,7 @@ class Engine:
             raise BackendError("another answer is still running on this engine")
         try:
             outcomes: SimpleQueue[_Outcome] = SimpleQueue()
-            self._resume()
+            self._cache.context.resume()
             self._require_open()  # Not before: a close from now on sets the flag for good.
             job = self._thread.submit(self._answer, request, sampler, outcomes.put)
             try:
@@ -119,14 +130,7 @@ class Engine:
 
     def _answer(self, request: Request, sampler: Sampler, put: Callable[[_Outcome], None]) -> None:
         try:
-            answer = Answer(
-                request,
-                self._cache,
-                self.target.tokenizer,
-                sampler,
-                self._sources,
-                self._controller,
-            )
+            answer = self._prepare(request, sampler)
             for event in answer.events():
                 put(event)
         except Aborted:
@@ -136,14 +140,28 @@ class Engine:
         else:
             put(None)
 
+    def _prepare(self, request: Request, sampler: Sampler) -> Answer:
+        drafter = self._drafter if request.speculate else None
+        scheduler = Scheduler(
+            self._policy,
+            self._acceptance,
+            max_drafts=self._cache.context.max_outputs - 1,
+            drafting=drafter is not None and drafter.usable,
+        )
+        return Answer(
+            request,
+            self._cache,
+            self.target.tokenizer,
+            sampler,
+            scheduler,
+            self._sources,
+            drafter,
+            self._monitor,
+        )
+
     def _require_open(self) -> None:
         if self._closed:
             raise BackendError("the engine is closed")
-
-    def _resume(self) -> None:
-        self._cache.context.resume()
-        for source in self._sources:
-            source.resume()
 
 
 def _take(outcomes: SimpleQueue[_Outcome]) -> _Outcome:

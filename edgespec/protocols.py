@@ -40,9 +40,10 @@ class ModelOptions:
 class ContextOptions:
     """The size of a context.
 
-    `n_ctx` tokens of cache per sequence (0 = the model's own), batches of at most `n_batch`
-    tokens of which at most `max_outputs` ask for logits, `max_sequences` sequences that share
-    one cache, and `rollback` tokens that a recurrent model must be able to take back.
+    `n_ctx` tokens of cache (0 = the model's own), batches of at most `n_batch` tokens of which at
+    most `max_outputs` ask for logits, `max_sequences` sequences that share one cache (each further
+    one adds room for a short branch), and `rollback` tokens that a recurrent model must be able to
+    take back.
     """
 
     n_ctx: int = 0
@@ -50,6 +51,16 @@ class ContextOptions:
     max_outputs: int = 32
     max_sequences: int = 1
     rollback: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One token of a batch over several sequences."""
+
+    token: int
+    position: int
+    sequence: int
+    output: bool
 
 
 class Tokenizer(Protocol):
@@ -98,11 +109,20 @@ class Context(Protocol):
         of the batch.
         """
 
+    def decode_rows(self, rows: Sequence[Row]) -> None:
+        """Decode rows of several sequences in one batch, keeping logits of those that ask.
+
+        Rows of one sequence stand in order and continue it. Raises as `decode` does.
+        """
+
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,), row 0 being the first kept; valid until the next decode."""
 
     def truncate(self, length: int, *, sequence: int = 0) -> bool:
         """Keep the first `length` positions of a sequence; False if the cache cannot."""
+
+    def copy(self, source: int, destination: int, length: int) -> None:
+        """Let the empty sequence `destination` share the first `length` positions of `source`."""
 
     def length(self, sequence: int = 0) -> int:
         """Number of positions held."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec.errors import Aborted, InvalidInput
-from edgespec.protocols import ContextOptions, Logits, Rollback, Tokenizer
+from edgespec.protocols import ContextOptions, Logits, Rollback, Row, Tokenizer
 
 BUCKETS = 1009
 PATIENCE = 30.0
@@ -202,6 +202,37 @@ class FakeContext:
         rows = [self._language.logits(held[:end]) for end in ends]
         if rows:
             self._rows = np.stack(rows)
+
+    def decode_rows(self, rows: Sequence[Row]) -> None:
+        """Hold the tokens of all `rows` and look up the logits of those that ask."""
+        self._enter()
+        number = self.decodes
+        self.batches.append((len(rows), sum(row.output for row in rows)))
+        self.on_decode(number)
+        self._rows.fill(np.nan)
+        if self._abort.is_set():
+            raise Aborted
+        assert 0 < len(rows) <= self.n_batch, f"a batch of {len(rows)} rows"
+        assert sum(row.output for row in rows) <= self.max_outputs, "too many outputs"
+        self._take_time(number, [rows[0].token], self._held[rows[0].sequence])
+        found = []
+        for row in rows:
+            held = self._held[row.sequence]
+            self._check([row.token], row.position, row.output, held)
+            if number in self.failures:
+                raise self.failures[number]
+            held.append(row.token)
+            if row.output:
+                found.append(self._language.logits(held))
+        if found:
+            self._rows = np.stack(found)
+
+    def copy(self, source: int, destination: int, length: int) -> None:
+        """Share the first tokens of one sequence with an empty one."""
+        self._enter()
+        assert not self._held[destination], "a copy into a sequence that holds tokens"
+        assert length <= len(self._held[source]), "a copy of more than is held"
+        self._held[destination] = self._held[source][:length]
 
     def logits(self, row: int) -> Logits:
         """A view of row `row`."""

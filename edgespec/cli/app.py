@@ -23,6 +23,7 @@ _COMMANDS = {
     "doctor": "edgespec.cli.doctor:doctor",
     "models": "edgespec.cli.models:models",
     "run": "edgespec.cli.run:run",
+    "simulate": "edgespec.cli.simulate:simulate",
 }
 
 

@@ -28,7 +28,7 @@ class ModelSettings:
     drafter: str | None
     context: int | None
     threads: int | None
-    draft_length: int
+    draft_length: int | None
     no_speculate: bool
 
 
@@ -162,9 +162,8 @@ _MODEL = (
         "--draft-length",
         type=click.IntRange(1, 64),
         metavar="N",
-        default=3,
-        show_default=True,
-        help="Tokens to draft per round.",
+        show_default="as many as pay, by measurement",
+        help="Tokens to draft in every round.",
     ),
     click.option("--no-speculate", is_flag=True, help="Decode plainly, without any drafts."),
 )

@@ -29,14 +29,14 @@ def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     options = LoadOptions(
         n_ctx=settings.context or 0,
         threads=settings.threads or 0,
-        draft_length=settings.draft_length,
-        suffix_match=not settings.no_speculate,
+        draft_length=settings.draft_length or 0,
+        speculate=not settings.no_speculate,
     )
     with diagnostics.Progress() as progress:
 
-        def report(role: str, fraction: float) -> bool:
+        def report(what: str, fraction: float) -> bool:
             interrupts.check()
-            progress.show(f"loading the {role}", fraction)
+            progress.show(what, fraction)
             return True
 
         return load(pair, options, report)

@@ -23,6 +23,8 @@ decodes them singly. A choice that such a change could flip is marked a tie. Whe
 self-test measures the change, it passes the measured value instead.
 """
 
+_GUESSED_FROM = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -36,6 +38,16 @@ class Choice:
     token: int
     margin: float
     tie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A token that may be chosen: its lead over the next likelier-to-be-chosen one, in logits,
+    and its probability in the processed distribution."""
+
+    token: int
+    lead: float
+    probability: float
 
 
 class Sampler:
@@ -82,6 +94,36 @@ class Sampler:
         winner = int(np.where(left.kept, scores, -inf).argmax())
         margin = _lead(scores, winner) / stretch if left.sure[winner] else 0.0
         return self._chosen(int(left.ids[winner]), max(margin, 0.0))
+
+    def guess(self, logits: Logits, position: int, count: int) -> list[Guess]:
+        """What `choose` would choose, then what it would if that were excluded, and so on.
+
+        At most `count` guesses. A drafter's first guess is its draft; the others are what the
+        target most probably chooses if the draft is wrong. Raises as `choose` does.
+        """
+        params = self._params
+        vocabulary = Vocabulary(logits, self._penalties, self._grammar)
+        if params.greedy:
+            listing = vocabulary.top(_GUESSED_FROM, 0.0)
+            ids, levels, warmth = listing.ids, listing.logits, 1.0
+            scores = levels
+        else:
+            left = truncate(vocabulary, params, 0.0)
+            ids, levels, warmth = left.ids[left.kept], left.logits[left.kept], params.temperature
+            scores = levels + warmth * gumbel(params.seed, self._choice, position, ids)
+        masses = np.exp((levels - levels.max()) / warmth)
+        order = np.argsort(-scores, kind="stable")[: count + 1]
+        leads = np.append(-np.diff(scores[order]), inf)[:count]
+        shares = masses[order] / masses.sum()
+        return [
+            Guess(int(token), float(lead), float(share))
+            for token, lead, share in zip(ids[order], leads, shares, strict=False)
+        ]
+
+    @property
+    def stateful(self) -> bool:
+        """True if accepted tokens change later choices, other than through the logits."""
+        return self._grammar is not None or self._params.penalises
 
     def accept(self, token: int) -> None:
         """Advance the history, and the grammar, by one token."""

@@ -1,13 +1,20 @@
 """The model drafter: a small model that guesses with the target's own noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import log
 
 import numpy as np
 
 from edgespec.cache import Cache
 from edgespec.events import Source
-from edgespec.protocols import Context, Logits
-from edgespec.sampling.sampler import Sampler
+from edgespec.lanes import Lanes
+from edgespec.protocols import Context, Logits, Rollback
+from edgespec.sampling.sampler import Guess, Sampler
+from edgespec.tree import Candidate
+
+N_FEATURES = 2
+_MOST_LEAD = 8.0
 
 
 class ModelDrafter:
@@ -15,41 +22,104 @@ class ModelDrafter:
 
     With common noise the two models choose the same token as often as any drafter that does not
     know the target's choice can hope for (Daliri et al. 2024, arXiv:2408.07978). `n_vocab` is the
-    target's: only ids that both models have are proposed, and only after such ids.
+    target's: only ids that both models have are proposed, and only after such ids. `lanes`
+    branches can be looked past in one step; a context that cannot remove any suffix has one.
     """
 
     name = Source.DRAFTER
 
-    def __init__(self, context: Context, n_vocab: int) -> None:
-        self._cache = Cache(context)
+    def __init__(self, context: Context, n_vocab: int, lanes: int = 1) -> None:
+        self.context = context
         self._n_vocab = n_vocab
+        branching = context.rollback is Rollback.ANY and lanes > 1
+        self._lanes = Lanes(context, lanes) if branching else None
+        self._cache = Cache(context)
+        self._history: list[int] = []
+        self._sampler: Sampler | None = None
 
-    def propose(self, history: Sequence[int], count: int, sampler: Sampler) -> list[int]:
-        """Up to `count` tokens; fewer only where the drafter's context or vocabulary ends."""
-        context = self._cache.context
-        count = min(count, context.n_ctx - len(history) + 1)
-        if count <= 0 or (context.n_vocab < self._n_vocab and max(history) >= context.n_vocab):
-            return []
-        sampler = sampler.fork()
-        self._cache.prefill(history)
-        drafts: list[int] = []
-        while True:
-            drafts.append(sampler.choose(self._logits(), len(history) + len(drafts)).token)
-            if len(drafts) == count:
-                return drafts
-            sampler.accept(drafts[-1])
-            self._cache.verify(drafts[-1:])
+    def start(self, history: Sequence[int], sampler: Sampler) -> None:
+        """A new answer: `sampler` is the target's, standing at the end of `history`."""
+        self._history = list(history)
+        self._sampler = sampler.fork()
+        if self._lanes:
+            self._lanes.restart()
 
-    def _logits(self) -> Logits:
-        """The last row in the target's vocabulary."""
-        logits = self._cache.logits(0)[: self._n_vocab]
+    def prefill(self) -> None:
+        """Decode the history ahead of the first draft."""
+        if len(self._history) > self.context.n_ctx or self._beyond(self._history):
+            return
+        with self._forgetting():
+            if self._lanes:
+                self._lanes.prefill(self._history)
+            else:
+                self._cache.prefill(self._history)
+
+    def advance(self, tokens: Sequence[int]) -> None:
+        """The target emitted `tokens`."""
+        assert self._sampler is not None
+        self._history.extend(tokens)
+        for token in tokens:
+            self._sampler.accept(token)
+
+    def expand(
+        self, tails: Sequence[Sequence[int]], alternatives: int
+    ) -> list[list[Candidate] | None]:
+        """What may follow the history and each tail, the likeliest first.
+
+        `alternatives` more than one each. None for a tail that found no room in this batch, an
+        empty list where the context ends. Raises BackendError or Aborted.
+        """
+        longest = max(len(tail) for tail in tails)
+        if len(self._history) + longest > self.context.n_ctx or self._beyond(self._history, *tails):
+            return [[] for _ in tails]
+        with self._forgetting():
+            rows = self._decode(tails)
+        return [
+            None if row is None else self._candidates(tail, self.context.logits(row), alternatives)
+            for tail, row in zip(tails, rows, strict=True)
+        ]
+
+    def _decode(self, tails: Sequence[Sequence[int]]) -> list[int | None]:
+        if self._lanes:
+            return self._lanes.decode(self._history, tails)
+        self._cache.prefill([*self._history, *tails[0]])
+        return [0, *[None] * (len(tails) - 1)]
+
+    def _beyond(self, *texts: Sequence[int]) -> bool:
+        """True if a text has an id that the drafter does not know."""
+        n_vocab = self.context.n_vocab
+        return n_vocab < self._n_vocab and any(max(text, default=0) >= n_vocab for text in texts)
+
+    def _in_target_vocabulary(self, logits: Logits) -> Logits:
+        logits = logits[: self._n_vocab]
         missing = self._n_vocab - len(logits)
         return np.pad(logits, (0, missing), constant_values=-np.inf) if missing else logits
 
-    def abort(self) -> None:
-        """Stop a running `propose`."""
-        self._cache.context.abort()
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After a decode that failed, nobody knows what the lanes hold."""
+        try:
+            yield
+        except Exception:
+            if self._lanes:
+                self._lanes.forget()
+            raise
 
-    def resume(self) -> None:
-        """Clear the abort flag."""
-        self._cache.context.resume()
+    def _candidates(
+        self, tail: Sequence[int], logits: Logits, alternatives: int
+    ) -> list[Candidate]:
+        assert self._sampler is not None
+        sampler = self._sampler
+        if sampler.stateful:
+            sampler = sampler.fork()
+            for token in tail:
+                sampler.accept(token)
+        position = len(self._history) + len(tail)
+        guesses = sampler.guess(self._in_target_vocabulary(logits), position, alternatives + 1)
+        return [Candidate(guess.token, _features(guess)) for guess in guesses]
+
+
+def _features(guess: Guess) -> tuple[float, ...]:
+    """How clear the drafter's choice was: its lead, and its log-odds."""
+    chance = min(max(guess.probability, 0.002), 0.998)
+    return min(guess.lead, _MOST_LEAD) / 2, log(chance / (1 - chance)) / 2

@@ -1,9 +1,10 @@
 """Suffix match: what followed the last time the text ended like this (prompt lookup)."""
 
 from collections.abc import Sequence
+from math import log2
 
 from edgespec.events import Source
-from edgespec.sampling.sampler import Sampler
+from edgespec.tree import Candidate
 
 _LONGEST = 32
 
@@ -23,17 +24,18 @@ class SuffixMatch:
         self._ends: dict[tuple[int, ...], int] = {}
         self._previous: dict[int, int] = {}
 
-    def propose(self, history: Sequence[int], count: int, sampler: Sampler) -> list[int]:
-        """Up to `count` tokens that followed the longest match; none if nothing matched."""
+    def propose(self, history: Sequence[int], count: int) -> list[Candidate]:
+        """Up to `count` tokens that followed the longest match; none if nothing matched.
+
+        Their feature is the length of the match, which every further token adds to.
+        """
         self._index(history)
-        end = self._best_match()
-        return self._seen[end : end + count] if end else []
-
-    def abort(self) -> None:
-        """Nothing to stop: a proposal takes microseconds."""
-
-    def resume(self) -> None:
-        """Nothing to resume."""
+        end, length = self._best_match()
+        tokens = self._seen[end : end + count] if end else []
+        return [
+            Candidate(token, (log2((length + ahead) / self._min) - 1,))
+            for ahead, token in enumerate(tokens)
+        ]
 
     def _index(self, history: Sequence[int]) -> None:
         known = len(self._seen)
@@ -50,8 +52,8 @@ class SuffixMatch:
                 self._previous[end] = self._ends[gram]
             self._ends[gram] = end
 
-    def _best_match(self) -> int:
-        """End of the earlier occurrence with the longest match, the latest of equals; 0 if none."""
+    def _best_match(self) -> tuple[int, int]:
+        """End (0 if none) and length of the longest match, the latest of equals."""
         best, best_length = 0, 0
         end = self._ends.get(tuple(self._seen[-self._min :]), 0)
         for _ in range(16):
@@ -61,10 +63,12 @@ class SuffixMatch:
             if length > best_length:
                 best, best_length = end, length
             end = self._previous.get(end, 0)
-        return best
+        return best, best_length
 
     def _match_length(self, end: int) -> int:
-        length, limit = self._min, min(_LONGEST, end)
-        while length < limit and self._seen[end - length - 1] == self._seen[-length - 1]:
+        size = len(self._seen)
+        length = self._min
+        limit = min(_LONGEST, end)
+        while length < limit and self._seen[end - length - 1] == self._seen[size - length - 1]:
             length += 1
         return length

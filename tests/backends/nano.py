@@ -13,14 +13,14 @@ import gguf
 import numpy as np
 
 import edgespec
-from edgespec.controller import RoundResult
+from edgespec.acceptance import AcceptanceModel
 from edgespec.engine import Engine
 from edgespec.events import Request, StepEvent, Token
 from edgespec.protocols import Context, ContextOptions, Model
 from edgespec.sampling.params import SamplingParams
 from edgespec.sources.drafter import ModelDrafter
-from edgespec.sources.source import DraftSource
 from edgespec.sources.suffix import SuffixMatch
+from tests.policies import Told
 
 NANO = Path(edgespec.__file__).parent / "nano"
 TARGET, DRAFTER = NANO / "target-q8_0.gguf", NANO / "drafter-q8_0.gguf"
@@ -35,6 +35,7 @@ SNIPPETS = (
     "é€😀 ",
 )
 N_CTX = 1024
+LANES = 4
 
 
 def scrambled(source: Path, to: Path) -> Path:
@@ -51,38 +52,31 @@ def scrambled(source: Path, to: Path) -> Path:
     return to
 
 
-class Lengths:
-    """A controller that plans `length` drafts and keeps the results."""
-
-    def __init__(self) -> None:
-        self.plain_step: float | None = None
-        self.length = 0
-        self.results: list[RoundResult] = []
-
-    def plan(self) -> int:
-        return self.length
-
-    def observe(self, result: RoundResult) -> None:
-        self.results.append(result)
-
-
 class Pair:
     """An engine of the target and one source."""
 
-    def __init__(self, target: Model, drafter: Model | None) -> None:
+    def __init__(self, target: Model, drafter: Model | None, *, overlap: bool = False) -> None:
         options = ContextOptions(n_ctx=N_CTX, max_outputs=17)
         contexts: list[Context] = [target.context(options)]
-        source: DraftSource = SuffixMatch()
+        source = None
         if drafter:
-            contexts.append(drafter.context(replace(options, max_outputs=1)))
-            source = ModelDrafter(contexts[1], target.tokenizer.n_vocab)
+            contexts.append(drafter.context(replace(options, max_sequences=LANES)))
+            source = ModelDrafter(contexts[1], target.tokenizer.n_vocab, LANES)
 
         def close() -> None:
             for context in contexts:
                 context.close()
 
-        self.lengths = Lengths()
-        self.engine = Engine(target, contexts[0], [source], self.lengths, close)
+        self.policy = Told([0], overlap=overlap)
+        self.engine = Engine(
+            target,
+            contexts[0],
+            self.policy,
+            AcceptanceModel(),
+            [] if drafter else [SuffixMatch()],
+            source,
+            close,
+        )
 
     def answer(self, request: Request, length: int) -> list[Token]:
         """The tokens of the answer with `length` drafts per round (0: without speculation)."""
@@ -90,8 +84,7 @@ class Pair:
 
     def begin(self, request: Request, length: int) -> Generator[StepEvent]:
         """The events of the answer, so far unread."""
-        self.lengths.length = length
-        self.lengths.results.clear()
+        self.policy.tell([length])
         events = self.engine.generate(replace(request, speculate=length > 0))
         return cast(Generator[StepEvent], events)
 

@@ -81,7 +81,7 @@ def test_200_random_answers_are_the_same_with_speculation(
         for name in drafters:
             length = random.randint(1, 16)
             tokens = pairs[name].answer(request, length)
-            drafted[name] += sum(result.drafted for result in pairs[name].lengths.results)
+            drafted[name] += sum(done.drafts for done in pairs[name].policy.rounds)
             seen.add(f"case {number}, {name}, K = {length}", plain, tokens)
     with capsys.disabled():
         print(f"\n{seen}\ndrafted: {drafted}")
@@ -132,11 +132,11 @@ def test_the_target_as_its_own_drafter_accepts_everything_but_ties(
     for seed in range(3):
         sampling = SamplingParams(temperature, seed=seed)
         tokens = pairs["itself"].answer(Request(prompts.short(random), sampling, TOKENS), length)
-        for number, result in enumerate(pairs["itself"].lengths.results, start=1):
+        for number, done in enumerate(pairs["itself"].policy.rounds, start=1):
             *_, last = (token for token in tokens if token.round == number)
-            rejected = last.source is Source.TARGET and result.accepted < result.drafted
+            rejected = last.source is Source.TARGET and done.tokens <= done.drafts
             assert not rejected or last.tie
-            accepted += result.accepted
+            accepted += done.tokens - 1
     assert accepted > TOKENS
 
 

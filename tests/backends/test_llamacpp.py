@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from time import perf_counter, thread_time
@@ -163,7 +164,9 @@ def may_follow(written: bytes, model: Model) -> set[int]:
 
 @shared_model
 @given(data=st.data())
-def test_a_mask_allows_exactly_what_the_grammar_does(vocabulary: Model, data: st.DataObject) -> None:
+def test_a_mask_allows_exactly_what_the_grammar_does(
+    vocabulary: Model, data: st.DataObject
+) -> None:
     grammar, written = vocabulary.grammar(GBNF), b""
     while True:
         tokens = allowed(grammar, vocabulary)
@@ -287,12 +290,11 @@ def test_a_json_schema_accepts_what_matches_it(llama: Model, value: object) -> N
         "required": ["a", "b"],
     }
     grammar = llama.grammar(llama.json_schema_grammar(json.dumps(schema)))
+    assert encode(llama, "[")[0] not in allowed(grammar, llama)
     for token in encode(llama, json.dumps(value)):
         assert token in allowed(grammar, llama)
         grammar.accept(token)
     assert llama.tokenizer.eos in allowed(grammar, llama)
-    other = llama.grammar(llama.json_schema_grammar(json.dumps(schema)))
-    assert encode(llama, "[")[0] not in allowed(other, llama)
 
 
 # Loading.
@@ -415,9 +417,9 @@ def test_libllama_writes_nothing(tmp_path: Path, ggufs: dict[str, Path]) -> None
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(100))
     done = run_python(QUIET, ggufs["llama"], broken)
+    refusals = done.stdout.decode().splitlines()
     assert done.stderr == b""
-    assert [line.split()[-1] for line in done.stdout.decode().splitlines()] != []
-    assert len(done.stdout.splitlines()) == 2
+    assert ["broken.gguf" in refusals[0], "grammar" in refusals[1]] == [True, True]
 
 
 HUGE_CONTEXT = """
@@ -491,21 +493,36 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
 
 def test_an_abort_stops_a_long_prefill_and_the_cache_stays_right(big: Model) -> None:
     options = ContextOptions(n_ctx=2048, n_batch=2048)
-    cache, fresh = Cache(big.context(options)), Cache(big.context(options))
+    cache, undisturbed = Cache(big.context(options)), Cache(big.context(options))
     prompt = [n * 7 % 300 for n in range(1500)]
-    whole, seconds = cost(lambda: fresh.prefill(prompt))
-    cache.prefill(prompt[:100])
-    spent = whole
-    for _ in range(5):
+    for each in (cache, undisturbed):
+        each.prefill(prompt[:100])
+    whole, seconds = costs(lambda: undisturbed.prefill(prompt))
+    for _ in range(10):  # A machine that has just become faster may finish before the abort.
         timer = Timer(seconds / 5, cache.context.abort)
         timer.start()
-        with pytest.raises(Aborted):
-            spent, _ = cost(lambda: cache.prefill(prompt), spends=whole)
+        spent, _ = costs(lambda: prefill_until_aborted(cache, prompt))
         timer.join()
         cache.context.resume()
-        assert cache.tokens == prompt[:100]
+        if len(cache.tokens) == 100:
+            break
+        cache.truncate(100)
+    assert cache.tokens == prompt[:100]
+    assert 0 < spent < 0.7 * whole
     assert cache.prefill(prompt) == 100
-    np.testing.assert_allclose(cache.logits(0), fresh.logits(0), atol=5e-2)
+    np.testing.assert_array_equal(cache.logits(0), undisturbed.logits(0))
     assert cache.context.length() == len(prompt)
-    for used in (cache, fresh):
-        used.context.close()
+    for each in (cache, undisturbed):
+        each.context.close()
+
+
+def prefill_until_aborted(cache: Cache, prompt: Sequence[int]) -> None:
+    with suppress(Aborted):
+        cache.prefill(prompt)
+
+
+def costs(action: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of this thread's processor, and of the clock on the wall."""
+    begin = thread_time(), perf_counter()
+    action()
+    return thread_time() - begin[0], perf_counter() - begin[1]

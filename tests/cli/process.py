@@ -13,7 +13,7 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "edgespec"]
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a process that shows nothing has failed its test."""
 
 # Takes the terminal at its stdin as its own, so that Ctrl+C there becomes SIGINT here.

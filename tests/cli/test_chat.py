@@ -129,11 +129,12 @@ def test_help_lists_commands_and_keys() -> None:
     assert all(word in text for word in ("/reset", "/system", "/regen", "/save", "Ctrl+C", '"""'))
 
 
-def test_lines_are_remembered_in_the_next_chat(edgespec_home: Path) -> None:
-    for _ in range(2):
+def test_lines_are_remembered_in_the_next_chat() -> None:
+    arrow_up = "\x1b[A"
+    for keys in ("/stats\n", f"{arrow_up}\n"):
         with Terminal(*SHORT, TERM="xterm") as chat:
             chat.until("User: ")
-            chat.type("/stats\n" if not edgespec_home.exists() else "\x1b[A\n")
+            chat.type(keys)
             assert "nothing was answered yet" in chat.until("User: ")
             chat.type("\x04")
             assert chat.finish()[0] == 0

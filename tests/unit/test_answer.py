@@ -2,25 +2,28 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import cycle, pairwise
+from itertools import pairwise
+from threading import Condition
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgespec.acceptance import AcceptanceModel
 from edgespec.answer import Answer
 from edgespec.cache import Cache
-from edgespec.controller import RoundResult
+from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError
 from edgespec.events import Finish, FinishReason, Notice, Request, Source, StepEvent, Token
 from edgespec.protocols import ContextOptions, Rollback
 from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import Sampler
+from edgespec.scheduler import Scheduler
 from edgespec.sources.drafter import ModelDrafter
-from edgespec.sources.source import DraftSource
 from edgespec.sources.suffix import SuffixMatch
 from tests.fakes import FakeContext, FakeModel, ToyLanguage
 from tests.oracle import expected
+from tests.policies import Round, Told
 
 LANGUAGE = ToyLanguage()
 MODEL = FakeModel(LANGUAGE)
@@ -36,21 +39,6 @@ N_CTX = 96
 PROMPT = (0, 1, 2, 3, 0, 1)
 
 
-class Plan:
-    """A controller that plans what it is told and keeps what it is shown."""
-
-    def __init__(self, lengths: Iterable[int]) -> None:
-        self.plain_step: float | None = 0.5
-        self.results: list[RoundResult] = []
-        self._lengths = cycle(lengths)
-
-    def plan(self) -> int:
-        return next(self._lengths)
-
-    def observe(self, result: RoundResult) -> None:
-        self.results.append(result)
-
-
 @dataclass(frozen=True)
 class Setting:
     """A target's context and the sources beside it, by name."""
@@ -62,6 +50,7 @@ class Setting:
     rollback: Rollback = Rollback.ANY
     drafter_rollback: Rollback = Rollback.ANY
     drafter_ctx: int = N_CTX
+    overlap: bool = False
 
 
 @dataclass
@@ -71,24 +60,32 @@ class Bench:
     setting: Setting
     cache: Cache = field(init=False)
     context: FakeContext = field(init=False)
-    drafters: list[FakeContext] = field(default_factory=list)
-    sources: list[DraftSource] = field(init=False)
-    plan: Plan = field(init=False)
+    drafter_context: FakeContext | None = None
+    drafter: DraftThread | None = None
+    suffix: list[SuffixMatch] = field(default_factory=list)
+    policy: Told = field(init=False)
+    monitor: Condition = field(default_factory=Condition)
 
     def __post_init__(self) -> None:
         setting = self.setting
         options = ContextOptions(N_CTX, setting.n_batch, setting.max_outputs, rollback=16)
         self.context = FakeContext(LANGUAGE, options, setting.rollback)
         self.cache = Cache(self.context)
-        self.sources = [self._source(name) for name in setting.sources]
+        self.policy = Told(setting.lengths, overlap=setting.overlap)
+        for name in setting.sources:
+            if name == "suffix":
+                self.suffix = [SuffixMatch()]
+            else:
+                self._start(name)
+        OPEN.append(self)
 
-    def _source(self, name: str) -> DraftSource:
-        if name == "suffix":
-            return SuffixMatch()
-        options = ContextOptions(self.setting.drafter_ctx, 8, 1, rollback=16)
+    def _start(self, name: str) -> None:
+        lanes = 4 if self.setting.drafter_rollback is Rollback.ANY else 1
+        options = ContextOptions(self.setting.drafter_ctx, 8, 4, lanes, rollback=16)
         context = FakeContext(DRAFTERS[name], options, self.setting.drafter_rollback)
-        self.drafters.append(context)
-        return ModelDrafter(context, LANGUAGE.n_vocab)
+        drafter = ModelDrafter(context, LANGUAGE.n_vocab, lanes)
+        self.drafter_context = context
+        self.drafter = DraftThread(drafter, self.policy.costs, self.monitor)
 
     def events(self, request: Request) -> Iterator[StepEvent]:
         grammar = request.sampling.grammar
@@ -97,15 +94,41 @@ class Bench:
             request.prompt,
             grammar=MODEL.grammar(grammar) if grammar is not None else None,
         )
-        self.plan = Plan(self.setting.lengths)
+        self.policy.rounds.clear()
+        drafter = self.drafter if request.speculate else None
+        scheduler = Scheduler(
+            self.policy,
+            AcceptanceModel(),
+            max_drafts=self.context.max_outputs - 1,
+            drafting=drafter is not None and drafter.usable,
+        )
         answer = Answer(
-            request, self.cache, MODEL.tokenizer, sampler, self.sources, self.plan, clock=Clock()
+            request,
+            self.cache,
+            MODEL.tokenizer,
+            sampler,
+            scheduler,
+            self.suffix,
+            drafter,
+            self.monitor,
+            clock=Clock(),
         )
         return answer.events()
 
-    def resume(self) -> None:
-        for context in (self.context, *self.drafters):
-            context.resume()
+    @property
+    def rounds(self) -> list[Round]:
+        return self.policy.rounds
+
+
+OPEN: list[Bench] = []
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    while OPEN:
+        if drafter := OPEN.pop().drafter:
+            drafter.close()
 
 
 class Clock:
@@ -155,26 +178,23 @@ def check_answer(bench: Bench, request: Request, events: Sequence[StepEvent]) ->
 
 def check_stats(bench: Bench, request: Request, events: Sequence[StepEvent], held: int) -> None:
     """The numbers of an answer that found `held` tokens in the cache, counted once more."""
-    stats, plan = finish(events).stats, bench.plan
+    stats, rounds = finish(events).stats, bench.rounds
     tokens = [event for event in events if isinstance(event, Token)]
-    drafted_ids = [token for token in tokens if token.source is not Source.TARGET]
     assert stats.prompt_tokens == len(request.prompt)
     assert stats.cached_tokens == held
     assert stats.tokens == len(tokens)
-    assert stats.rounds == len(plan.results) == tokens[-1].round
-    assert stats.drafted == sum(result.drafted for result in plan.results)
-    assert stats.accepted == sum(result.accepted for result in plan.results) == len(drafted_ids)
+    assert stats.rounds == len(rounds) == tokens[-1].round
+    assert stats.drafted == sum(done.drafts for done in rounds)
+    assert stats.accepted == sum(token.source is not Source.TARGET for token in tokens)
     assert stats.ties == sum(token.tie for token in tokens)
-    assert all(result.accepted <= result.drafted for result in plan.results)
     first = len(request.prompt)
     assert [token.position for token in tokens] == list(range(first, first + len(tokens)))
     assert all(0 <= b.round - a.round <= 1 for a, b in pairwise(tokens))
-    for number, result in enumerate(plan.results, start=1):
-        emitted = [token for token in tokens if token.round == number]
-        accepted, own = emitted[: result.accepted], emitted[result.accepted :]
-        assert all(token.source is result.source for token in accepted)
-        assert [token.source for token in own] in ([Source.TARGET], [])
-        assert own or number == stats.rounds
+    for number, done in enumerate(rounds, start=1):
+        emitted = [token.source for token in tokens if token.round == number]
+        assert done.tokens == len(emitted) <= done.drafts + 1
+        assert Source.TARGET not in emitted[:-1]
+        assert emitted[-1] is Source.TARGET or number == stats.rounds
     if stats.rounds:
         assert stats.mean_accepted_length == (len(tokens) - 1) / stats.rounds
     assert stats.acceptance_rate == (stats.accepted / stats.drafted if stats.drafted else None)
@@ -203,15 +223,16 @@ requests = st.builds(
 kinds = st.sampled_from(list(Rollback))
 bench_settings = st.builds(
     Setting,
-    sources=st.lists(
-        st.sampled_from(["suffix", *DRAFTERS]), min_size=1, max_size=2, unique=True
-    ).map(tuple),
+    sources=st.sampled_from(
+        [("suffix",), *((name,) for name in DRAFTERS), *(("suffix", name) for name in DRAFTERS)]
+    ),
     lengths=st.lists(st.integers(0, 16), min_size=1, max_size=4).map(tuple),
     n_batch=st.sampled_from([1, 2, 5, 32]),
     max_outputs=st.sampled_from([1, 2, 6, 17]),
     rollback=kinds,
     drafter_rollback=kinds,
     drafter_ctx=st.sampled_from([24, N_CTX, 2 * N_CTX]),
+    overlap=st.booleans(),
 )
 
 
@@ -267,20 +288,20 @@ def test_a_drafter_is_accepted_as_often_as_it_resembles_the_target(
     assert low < accepted / drafted < high
 
 
-def test_sources_are_asked_in_order_and_named_in_the_tokens() -> None:
+def test_every_source_is_named_in_the_tokens() -> None:
     sampling = SamplingParams(0.0, logit_bias={LANGUAGE.eog: -100.0})
     bench = Bench(Setting(("suffix", "twin")))
     events = list(bench.events(Request(PROMPT, sampling)))
     found = {event.source for event in events if isinstance(event, Token)}
     assert found == {Source.SUFFIX, Source.DRAFTER, Source.TARGET}
-    assert Source.TARGET not in {result.source for result in bench.plan.results if result.drafted}
 
 
 def test_no_draft_is_asked_for_without_speculation() -> None:
     bench = Bench(Setting())
     events = list(bench.events(Request(PROMPT, max_tokens=20, speculate=False)))
     assert finish(events).stats.drafted == 0
-    assert bench.drafters[0].decodes == 0
+    assert bench.drafter_context is not None
+    assert bench.drafter_context.decodes == 0
     assert {size for size, _ in bench.context.batches[1:]} == {1}
 
 
@@ -336,8 +357,7 @@ def test_a_stop_string_inside_accepted_drafts_ends_the_answer_there() -> None:
 
 
 def ended_inside_drafts(bench: Bench) -> bool:
-    results = bench.plan.results
-    return bool(results) and 0 < results[-1].accepted < results[-1].drafted
+    return bool(bench.rounds) and 1 < bench.rounds[-1].tokens <= bench.rounds[-1].drafts
 
 
 @settings(deadline=None, max_examples=40)
@@ -375,23 +395,21 @@ def test_an_answer_aborted_in_any_decode_can_be_continued(rollback: Rollback) ->
     request = Request(tuple(range(20)), sampling, max_tokens=16)
     setting = Setting(("twin",), (5,), n_batch=8, rollback=rollback, drafter_rollback=rollback)
     aborted = 0
-    for of_drafter in (False, True):
-        for number in range(100):
-            bench = Bench(setting)
-            context = bench.drafters[0] if of_drafter else bench.context
-            abort_in(context, number)
-            begun: list[StepEvent] = []
-            try:
-                begun.extend(bench.events(request))
-                break
-            except Aborted:
-                aborted += 1
-            bench.resume()
-            context.on_decode = lambda number: None
-            context.delay = lambda: 0.0
-            rest = continued(request, ids(begun))
-            check_answer(bench, rest, list(bench.events(rest)))
-    assert aborted > 15
+    for number in range(100):
+        bench = Bench(setting)
+        abort_in(bench.context, number)
+        begun: list[StepEvent] = []
+        try:
+            begun.extend(bench.events(request))
+            break
+        except Aborted:
+            aborted += 1
+        bench.context.resume()
+        bench.context.on_decode = lambda number: None
+        bench.context.delay = lambda: 0.0
+        rest = continued(request, ids(begun))
+        check_answer(bench, rest, list(bench.events(rest)))
+    assert aborted > 5
 
 
 def abort_in(context: FakeContext, number: int) -> None:
@@ -410,45 +428,47 @@ def abort_in(context: FakeContext, number: int) -> None:
 
 
 @pytest.mark.parametrize("rollback", list(Rollback))
-def test_a_drafter_that_fails_in_any_decode_is_left_out_with_one_notice(
-    rollback: Rollback,
+@pytest.mark.parametrize("error", [BackendError("the device is gone"), Aborted()])
+def test_a_drafter_that_fails_in_any_decode_is_left_out(
+    rollback: Rollback, error: Exception
 ) -> None:
     sampling = SamplingParams(0.9, seed=8, logit_bias={LANGUAGE.eog: -100.0})
     request = Request(tuple(range(20)), sampling, max_tokens=14)
     failures = 0
     for number in range(200):
         bench = Bench(Setting(("twin",), (5,), drafter_rollback=rollback))
-        bench.drafters[0].failures[number] = BackendError("the device is gone")
+        assert bench.drafter_context is not None
+        assert bench.drafter is not None
+        bench.drafter_context.failures[number] = error
         events = list(bench.events(request))
         check_answer(bench, request, events)
         check_stats(bench, request, events, held=0)
-        if not notices(events):
+        if bench.drafter_context.decodes <= number:
             break
         failures += 1
-        [notice] = notices(events)
-        assert notice.text == "the drafter failed and is left out: the device is gone"
-        after = [event for event in events[events.index(notice) :] if isinstance(event, Token)]
-        assert {token.source for token in after} == {Source.TARGET}
-        assert len({token.round for token in after}) == len(after)
-        assert bench.drafters[0].decodes == number + 1
         again = list(bench.events(request))
         check_answer(bench, request, again)
-        assert notices(again) == []
+        told = [notice.text for notice in (*notices(events), *notices(again))]
+        if isinstance(error, Aborted):
+            assert told == []
+            continue
+        assert told == [f"the drafter failed, the answer goes on without it: {error}"]
+        assert bench.drafter_context.decodes == number + 1
         assert finish(again).stats.drafted == 0
-    assert failures > 10
+    assert failures > 5
 
 
-def test_the_other_source_goes_on_when_one_fails() -> None:
+def test_the_other_source_goes_on_when_the_drafter_fails() -> None:
     sampling = SamplingParams(0.0, logit_bias={LANGUAGE.eog: -100.0})
-    bench = Bench(Setting(("twin", "suffix"), (5,)))
-    bench.drafters[0].failures[3] = BackendError("the device is gone")
+    bench = Bench(Setting(("suffix", "twin"), (5,)))
+    assert bench.drafter_context is not None
+    bench.drafter_context.failures[3] = BackendError("the device is gone")
     request = Request(PROMPT, sampling)
     events = list(bench.events(request))
     check_answer(bench, request, events)
     assert len(notices(events)) == 1
-    after = events[events.index(notices(events)[0]) :]
-    found = {event.source for event in after if isinstance(event, Token)}
-    assert found == {Source.TARGET, Source.SUFFIX}
+    after = [event for event in list(bench.events(request)) if isinstance(event, Token)]
+    assert {token.source for token in after} == {Source.TARGET, Source.SUFFIX}
 
 
 @pytest.mark.parametrize("rollback", list(Rollback))
@@ -480,11 +500,11 @@ def test_times_are_measured_with_the_clock() -> None:
     bench = Bench(Setting(lengths=(0,)))
     sampling = SamplingParams(logit_bias={LANGUAGE.eog: -100.0})
     stats = finish(list(bench.events(Request(PROMPT, sampling, max_tokens=3)))).stats
-    assert (stats.prefill, stats.ttft, stats.decode) == (1.0, 2.0, 5.0)
-    assert stats.plain_step == 0.5
-    assert stats.tokens_per_second == 2 / 5
-    assert stats.speedup == 0.2
-    assert [result.seconds for result in bench.plan.results] == [1.0, 1.0]
+    assert (stats.prefill, stats.ttft) == (1.0, 2.0)
+    assert stats.decode == sum(done.seconds for done in bench.rounds) + 1.0
+    assert stats.tokens_per_second == 2 / stats.decode
+    assert stats.plain_step is not None
+    assert stats.speedup == stats.plain_step * 2 / stats.decode
 
 
 def test_what_is_shared_with_the_last_answer_is_not_decoded_again() -> None:

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgespec.controller import FixedController
+from edgespec.acceptance import AcceptanceModel
 from edgespec.engine import Engine
 from edgespec.errors import BackendError, ContextOverflow, ExitCode, InvalidInput
 from edgespec.events import Finish, FinishReason, Notice, Request, StepEvent, Token
 from edgespec.protocols import ContextOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec.sources.drafter import ModelDrafter
-from edgespec.sources.source import DraftSource
 from edgespec.sources.suffix import SuffixMatch
 from tests.fakes import PATIENCE, FakeContext, FakeModel, ToyLanguage
 from tests.oracle import expected
+from tests.policies import Told
 
 LANGUAGE = ToyLanguage()
 N_CTX = 80
@@ -37,6 +37,7 @@ class Bench:
 
     draft_length: int = 4
     noise: float = 0.5
+    overlap: bool = False
     target: FakeModel = field(default_factory=lambda: FakeModel(LANGUAGE))
     engine: Engine = field(init=False)
     context: FakeContext = field(init=False)
@@ -44,12 +45,18 @@ class Bench:
     closings: int = 0
 
     def __post_init__(self) -> None:
-        options = ContextOptions(N_CTX, n_batch=32, max_outputs=17)
+        options = ContextOptions(N_CTX, n_batch=32, max_outputs=17, max_sequences=4)
         self.context = self.target.context(options)
         self.drafter = FakeModel(LANGUAGE.twin(self.noise)).context(options)
-        sources: list[DraftSource] = [SuffixMatch(), ModelDrafter(self.drafter, LANGUAGE.n_vocab)]
-        controller = FixedController(self.draft_length, plain_steps=1)
-        self.engine = Engine(self.target, self.context, sources, controller, self._close)
+        self.engine = Engine(
+            self.target,
+            self.context,
+            Told([self.draft_length], overlap=self.overlap),
+            AcceptanceModel(),
+            [SuffixMatch()],
+            ModelDrafter(self.drafter, LANGUAGE.n_vocab, 4),
+            self._close,
+        )
 
     def _close(self) -> None:
         self.closings += 1
@@ -88,14 +95,14 @@ def take(events: Iterator[StepEvent], count: int) -> list[StepEvent]:
     return [next(events) for _ in range(count)]
 
 
-def test_events_arrive_in_order_and_decodes_run_on_one_thread_of_their_own(bench: Bench) -> None:
-    threads = set()
-    for context in (bench.context, bench.drafter):
-        context.on_decode = lambda number: threads.add(current_thread())
+def test_events_arrive_in_order_and_each_model_has_a_thread_of_its_own(bench: Bench) -> None:
+    target, drafter = set[Thread](), set[Thread]()
+    bench.context.on_decode = lambda number: target.add(current_thread())
+    bench.drafter.on_decode = lambda number: drafter.add(current_thread())
     bench.check(REQUEST)
     bench.check(REQUEST)
-    assert len(threads) == 1
-    assert main_thread() not in threads
+    assert len(target) == len(drafter) == 1
+    assert len({*target, *drafter, main_thread()}) == 3
 
 
 @settings(deadline=None, max_examples=25)
@@ -104,11 +111,12 @@ def test_events_arrive_in_order_and_decodes_run_on_one_thread_of_their_own(bench
     length=st.integers(0, 16),
     noise=st.sampled_from([0.0, 0.5, 3.0]),
     temperature=st.sampled_from([0.0, 0.9]),
+    overlap=st.booleans(),
 )
 def test_delays_of_either_model_change_nothing(
-    seed: int, length: int, noise: float, temperature: float
+    seed: int, length: int, noise: float, temperature: float, overlap: bool
 ) -> None:
-    bench = Bench(length, noise)
+    bench = Bench(length, noise, overlap)
     chance = random.Random(seed)
     bench.context.delay = bench.drafter.delay = lambda: chance.random() * 5e-4
     with bench.engine:
@@ -169,7 +177,7 @@ def test_closing_stops_a_drafter_that_is_running(bench: Bench) -> None:
     bench.drafter.on_decode = lambda number: running.set() if number == 2 else None
     begin = perf_counter()
     events = bench.begin(REQUEST)
-    take(events, 2)
+    take(events, 1)
     assert running.wait(PATIENCE)
     events.close()
     assert perf_counter() - begin < PROMPTLY

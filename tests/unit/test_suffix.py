@@ -6,12 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgespec.sampling.params import SamplingParams
-from edgespec.sampling.sampler import Sampler
 from edgespec.sources.suffix import SuffixMatch
 
 LONGEST, LOOKED_AT = 32, 16
-SAMPLER = Sampler(SamplingParams(), [])
+
+
+def propose(source: SuffixMatch, history: Sequence[int], count: int) -> list[int]:
+    return [candidate.token for candidate in source.propose(history, count)]
 
 
 def common_suffix(a: Sequence[int], b: Sequence[int]) -> int:
@@ -45,7 +46,7 @@ def longest_match(history: Sequence[int], count: int, min_match: int) -> list[in
 def test_a_proposal_is_what_followed_the_longest_match(
     history: list[int], count: int, min_match: int
 ) -> None:
-    proposed = SuffixMatch(min_match).propose(history, count, SAMPLER)
+    proposed = propose(SuffixMatch(min_match), history, count)
     assert proposed == longest_match(history, count, min_match)
 
 
@@ -62,15 +63,15 @@ def test_an_index_that_grows_or_starts_again_equals_a_new_one(
     source, history = SuffixMatch(), [0]
     for kept, new in texts:
         history = [*history[: max(kept, 1)], *new]
-        assert source.propose(history, 8, SAMPLER) == longest_match(history, 8, 4)
+        assert propose(source, history, 8) == longest_match(history, 8, 4)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_repeated_phrase_is_continued(count: int) -> None:
     history = [9, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4]
-    assert SuffixMatch().propose(history, count, SAMPLER) == [5, 6, 7][:count]
+    assert propose(SuffixMatch(), history, count) == [5, 6, 7][:count]
 
 
 def test_nothing_is_proposed_without_a_match() -> None:
-    assert SuffixMatch().propose(range(100), 4, SAMPLER) == []
-    assert SuffixMatch().propose([1, 2, 3], 4, SAMPLER) == []
+    assert propose(SuffixMatch(), range(100), 4) == []
+    assert propose(SuffixMatch(), [1, 2, 3], 4) == []

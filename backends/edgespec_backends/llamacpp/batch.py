@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from edgespec.protocols import Row
 from edgespec_backends.llamacpp.lib import llama
 
 
 class Batch:
-    """Room for `capacity` tokens of one sequence at a time."""
+    """Room for `capacity` tokens."""
 
     def __init__(self, capacity: int) -> None:
         self._token = np.zeros(capacity, np.int32)
         self._position = np.zeros(capacity, np.int32)
         self._output = np.zeros(capacity, np.int8)
         self._one = np.ones(capacity, np.int32)
-        self._sequence = (llama.llama_seq_id * 1)(0)
-        cell = ctypes.cast(self._sequence, ctypes.POINTER(llama.llama_seq_id))
-        self._sequences = (ctypes.POINTER(llama.llama_seq_id) * capacity)(*[cell] * capacity)
+        self._sequence = np.zeros(capacity, np.int32)
+        cells = self._sequence.ctypes.data + 4 * np.arange(capacity)
+        pointer = ctypes.POINTER(llama.llama_seq_id)
+        self._sequences = (pointer * capacity)(*[ctypes.cast(int(cell), pointer) for cell in cells])
         self._offsets = np.arange(capacity, dtype=np.int32)
         self._batch = llama.llama_batch(
             n_tokens=0,
@@ -38,6 +40,16 @@ class Batch:
         np.add(self._offsets[:count], position, out=self._position[:count])
         self._output[: count - outputs] = 0
         self._output[count - outputs : count] = 1
-        self._sequence[0] = sequence
+        self._sequence[:count] = sequence
         self._batch.n_tokens = count
+        return self._batch
+
+    def fill_rows(self, rows: Sequence[Row]) -> Any:
+        """The llama_batch of `rows`."""
+        for index, row in enumerate(rows):
+            self._token[index] = row.token
+            self._position[index] = row.position
+            self._output[index] = row.output
+            self._sequence[index] = row.sequence
+        self._batch.n_tokens = len(rows)
         return self._batch

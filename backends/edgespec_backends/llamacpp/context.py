@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from edgespec.errors import Aborted, BackendError, NotEnoughMemory
-from edgespec.protocols import ContextOptions, Logits, Rollback
+from edgespec.protocols import ContextOptions, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
 
 _OK, _NO_SLOT, _ABORTED = 0, 1, 2
 _PARTIAL_ONLY = 1
+_BRANCH = 64
+"""Positions that a further sequence may hold on its own."""
 
 
 class LlamaContext:
@@ -49,12 +51,25 @@ class LlamaContext:
         if self._flag:
             raise Aborted
         self._check(tokens, position, outputs)
-        batch = self._batch.fill(tokens, position, outputs, sequence)
+        self._run(self._batch.fill(tokens, position, outputs, sequence), outputs)
+
+    def decode_rows(self, rows: Sequence[Row]) -> None:
+        """Decode rows of several sequences in one batch, keeping logits of those that ask."""
+        if self._flag:
+            raise Aborted
+        outputs = sum(row.output for row in rows)
+        for row in rows:
+            self._check([row.token], row.position, row.output)
+        if not 0 < len(rows) <= self.n_batch or outputs > self.max_outputs:
+            raise ValueError(f"{len(rows)} rows with {outputs} outputs; at most {self.n_batch}")
+        self._run(self._batch.fill_rows(rows), outputs)
+
+    def _run(self, batch: Any, outputs: int) -> None:
         code = llama.llama_decode(self._context, batch)
         if code == _ABORTED:
             raise Aborted
         if code == _NO_SLOT:
-            raise BackendError(f"the cache has no room for {len(tokens)} more tokens")
+            raise BackendError(f"the cache has no room for {batch.n_tokens} more tokens")
         if code != _OK:
             raise BackendError(f"decoding failed with code {code}: {recent_errors()}")
         if outputs:
@@ -67,6 +82,10 @@ class LlamaContext:
     def truncate(self, length: int, *, sequence: int = 0) -> bool:
         """Keep the first `length` positions of a sequence; False if the cache cannot."""
         return bool(llama.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def copy(self, source: int, destination: int, length: int) -> None:
+        """Let the empty sequence `destination` share the first `length` positions of `source`."""
+        llama.llama_memory_seq_cp(self._memory, source, destination, 0, length)
 
     def length(self, sequence: int = 0) -> int:
         """Number of positions held."""
@@ -127,7 +146,8 @@ class LlamaContext:
 
 def _params(model: Any, options: ContextOptions, threads: int, rollback: int) -> Any:
     params = llama.llama_context_default_params()
-    params.n_ctx = (options.n_ctx or llama.llama_model_n_ctx_train(model)) * options.max_sequences
+    branches = _BRANCH * (options.max_sequences - 1)
+    params.n_ctx = (options.n_ctx or llama.llama_model_n_ctx_train(model)) + branches
     params.n_batch = params.n_ubatch = options.n_batch
     params.n_seq_max = options.max_sequences
     params.kv_unified = options.max_sequences > 1

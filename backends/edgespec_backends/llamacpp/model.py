@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
         # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the
         # repacked CPU kernels are lost; an empty device list keeps them.
         params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
-    model = llama.llama_model_load_from_file(str(path).encode(), params)
+    model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if raised:
         if model:
             llama.llama_model_free(model)

@@ -1,0 +1,116 @@
+"""What a step costs on this machine: V(n, context) of the target and d of the drafter."""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+_REMEMBERED = 9
+_DEPTH_STEP = 32
+_DOUBT, _DISTRUST = 1.15, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """Measured seconds; each mapping is never empty.
+
+    `verify[depth][n]` is one target decode of n tokens with `depth` positions in the cache,
+    `draft[depth]` one drafter step. `verify_contention` and `draft_contention` are the factors by
+    which each slows down while the other runs.
+    """
+
+    verify: Mapping[int, Mapping[int, float]]
+    draft: Mapping[int, float]
+    verify_contention: float = 1.0
+    draft_contention: float = 1.0
+    draft_row: float = 0.1
+    """Extra cost of each further row in a drafter batch, as a fraction of one step."""
+
+
+class CostModel:
+    """A cost table that follows the machine: each prediction is scaled by recent observations.
+
+    Staircases are kept: nothing is fitted, unmeasured sizes are interpolated between their
+    neighbours, and every batch size has a drift factor of its own (the median of its last nine
+    observed/predicted ratios, so that one interrupted step says nothing). A table that was not
+    measured just now is not `trusted` until a few steps have confirmed it.
+    """
+
+    def __init__(self, table: CostTable, *, trusted: bool = True) -> None:
+        self.table = table
+        self._trusted = trusted
+        self._drift: dict[str, deque[float]] = {}
+        self._factors: dict[str, float] = {}
+        self._measured: dict[tuple[int, int], float] = {}
+
+    def verify(self, n: int, depth: int, *, contended: bool = False) -> float:
+        """Seconds of one target decode of n tokens at `depth`."""
+        # How batches drift says nothing of the single step, by which the guard measures debts.
+        others = "batch" if n > 1 else ""
+        seconds = self._verify(n, depth) * self._factor(f"verify {n}", others)
+        return seconds * self.table.verify_contention if contended else seconds
+
+    def feared(self, n: int, depth: int) -> float:
+        """Seconds that `verify` should not exceed, even if it is wrong."""
+        confirmed = self._trusted or n == 1 or "batch" in self._factors
+        return self.verify(n, depth) * (_DOUBT if confirmed else _DISTRUST)
+
+    def draft(self, depth: int, *, rows: int = 1, contended: bool = False) -> float:
+        """Seconds of one drafter step of `rows` rows at `depth`."""
+        seconds = _interpolate(self.table.draft, depth) * self._factor("draft", "draft")
+        seconds *= 1 + self.table.draft_row * (rows - 1)
+        return seconds * self.table.draft_contention if contended else seconds
+
+    def observe_verify(
+        self, n: int, depth: int, seconds: float, *, contended: bool = False
+    ) -> None:
+        """Learn from one target decode that took `seconds`."""
+        expected = self._verify(n, depth)
+        if contended:
+            expected *= self.table.verify_contention
+        self._note(f"verify {n}", seconds / expected)
+        if n > 1:
+            self._note("batch", seconds / expected)
+
+    def observe_draft(
+        self, depth: int, seconds: float, *, rows: int = 1, contended: bool = False
+    ) -> None:
+        """Learn from one drafter step that took `seconds`."""
+        expected = _interpolate(self.table.draft, depth) * (1 + self.table.draft_row * (rows - 1))
+        if contended:
+            expected *= self.table.draft_contention
+        self._note("draft", seconds / expected)
+
+    def _verify(self, n: int, depth: int) -> float:
+        key = n, depth // _DEPTH_STEP
+        if key not in self._measured:
+            by_depth = {at: _interpolate(sizes, n) for at, sizes in self.table.verify.items()}
+            self._measured[key] = _interpolate(by_depth, depth)
+        return self._measured[key]
+
+    def _note(self, key: str, ratio: float) -> None:
+        seen = self._drift.setdefault(key, deque(maxlen=_REMEMBERED))
+        seen.append(ratio)
+        # One observation of a new size includes the engine's building of a new graph.
+        if len(seen) > 1:
+            self._factors[key] = median(seen)
+
+    def _factor(self, key: str, fallback: str) -> float:
+        return self._factors.get(key) or self._factors.get(fallback, 1.0)
+
+
+def _interpolate(points: Mapping[int, float], at: int) -> float:
+    """Piecewise linear through `points`; beyond the ends the last slope goes on, never down."""
+    if at in points:
+        return points[at]
+    known: Sequence[int] = sorted(points)
+    if len(known) == 1:
+        return points[known[0]]
+    right = min(max(bisect_left(known, at), 1), len(known) - 1)
+    x0, x1 = known[right - 1], known[right]
+    slope = (points[x1] - points[x0]) / (x1 - x0)
+    if not x0 <= at <= x1:
+        slope = max(slope, 0.0)
+    anchor = x1 if at > x1 else x0
+    return points[anchor] + slope * (at - anchor)

@@ -1,0 +1,101 @@
+"""What was measured of a pair on this machine, kept on disk between runs."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from edgespec.acceptance import AcceptanceModel
+from edgespec.costs import CostTable
+
+_FORMAT = 1
+_EDGE = 1 << 16
+_OLD = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """A cost table and the acceptance learnt so far; `measured` is the table's Unix time."""
+
+    costs: CostTable
+    acceptance: AcceptanceModel
+    measured: float
+
+    @property
+    def old(self) -> bool:
+        """True if the table should be measured again."""
+        return not 0 <= time.time() - self.measured <= _OLD
+
+
+class MeasurementStore:
+    """One small JSON file per combination of models, settings and machine, in `folder`.
+
+    What cannot be read or written is as if it were not there: it can be measured again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, key: str) -> Measurements | None:
+        """What was saved under `key`, None if there is nothing usable."""
+        try:
+            data = json.loads(self._file(key).read_text("utf-8"))
+            if data["format"] != _FORMAT:
+                return None
+            acceptance = AcceptanceModel.from_json(data["acceptance"])
+            return Measurements(_table(data["costs"]), acceptance, float(data["measured"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def save(self, key: str, measurements: Measurements) -> None:
+        """Replace what `key` held, in one step that other processes see whole or not at all."""
+        data = {
+            "format": _FORMAT,
+            "costs": asdict(measurements.costs),
+            "acceptance": measurements.acceptance.to_json(),
+            "measured": measurements.measured,
+        }
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
+                json.dump(data, file)
+            os.replace(file.name, self._file(key))
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def key(*parts: object) -> str:
+    """A file name for everything that a measurement depends on."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def identity(path: Path) -> str:
+    """Tells model files apart without reading them whole: size and a hash of both ends."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        digest = sha256(file.read(_EDGE))
+        file.seek(max(size - _EDGE, 0))
+        digest.update(file.read(_EDGE))
+    return f"{size}-{digest.hexdigest()}"
+
+
+def _table(data: Mapping[str, Any]) -> CostTable:
+    return CostTable(
+        verify={int(depth): _seconds(sizes) for depth, sizes in data["verify"].items()},
+        draft=_seconds(data["draft"]),
+        verify_contention=float(data["verify_contention"]),
+        draft_contention=float(data["draft_contention"]),
+        draft_row=float(data["draft_row"]),
+    )
+
+
+def _seconds(data: Mapping[str, Any]) -> dict[int, float]:
+    return {int(size): float(seconds) for size, seconds in data.items()}

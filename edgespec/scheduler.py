@@ -1,0 +1,176 @@
+"""Who works on what: the pure state that the target and the drafter share during one answer."""
+
+from collections.abc import Sequence
+
+from edgespec.acceptance import AcceptanceModel
+from edgespec.controller import Outlook, Policy, Wait
+from edgespec.events import Source
+from edgespec.sources.drafter import N_FEATURES
+from edgespec.tree import Candidate, DraftTree, Node, survivals
+
+_WORTH_DRAFTING = 0.015
+_MEMORY = 0.9
+
+
+class Scheduler:
+    """Decides what each device does next; told of everything that happens, and of the time.
+
+    It holds no thread, no clock and no model, so that the real threads, the simulator and the
+    tests run the same decisions. The caller serialises the calls.
+    """
+
+    def __init__(
+        self,
+        controller: Policy,
+        acceptance: AcceptanceModel,
+        *,
+        max_drafts: int,
+        rows: int = 12,
+        alternatives: int = 3,
+        drafting: bool = True,
+    ) -> None:
+        self._controller = controller
+        self._acceptance = acceptance
+        self._max_drafts = max_drafts
+        self._rows = rows
+        self.alternatives = alternatives
+        self.drafting = drafting
+        """False once there is no drafter (any more)."""
+        self._tree = DraftTree(0)
+        self._started = False
+        self._depth = 0
+        self._limit = 0
+        self._round_began = 0.0
+        self._verifying: list[Node] | None = None
+        self._waiting = False
+        self._usual_drafts = 3.0
+        self._hit_rate = 0.6
+
+    @property
+    def plain_step(self) -> float:
+        """Seconds of one plain step here, as measured."""
+        return self._controller.costs.verify(1, self._depth)
+
+    @property
+    def root(self) -> Node:
+        """The last emitted token."""
+        return self._tree.root
+
+    def start(self, token: int, depth: int, now: float, limit: int) -> None:
+        """The answer's first token was emitted after `depth` positions; drafts may follow it."""
+        self._controller.start()
+        self._tree = DraftTree(token)
+        self._started = True
+        self._open_round(depth, now, limit)
+
+    def offer(self, source: Source, parent: Node, chain: Sequence[Candidate]) -> None:
+        """A source proposes a chain of tokens after `parent`."""
+        for candidate in chain:
+            parent = self._propose(source, parent, candidate)
+
+    def next_batch(self, now: float, *, can_wait: bool) -> list[Node] | Wait:
+        """The drafts that the idle target shall verify now, or how long to wait for more.
+
+        `can_wait` says that the drafter is at work.
+        """
+        path = self._tree.best_path()[: self._limit]
+        growth, limit = 0.0, len(path)
+        if self.drafting and can_wait:
+            growth = self._acceptance.source(Source.DRAFTER, N_FEATURES).recent
+            limit = self._limit
+        waited = now - self._round_began
+        outlook = Outlook(survivals(path), growth, limit, self._depth, waited)
+        decision = self._controller.plan(outlook)
+        self._waiting = isinstance(decision, Wait)
+        if isinstance(decision, Wait):
+            return decision
+        self._verifying = path[: decision.drafts]
+        return self._verifying
+
+    def verified(self, tokens: Sequence[int], seconds: float, now: float, limit: int) -> None:
+        """The target emitted `tokens` in answer to the last batch, which took it `seconds`."""
+        drafts = self._verifying or []
+        self._controller.costs.observe_verify(len(drafts) + 1, self._depth, seconds)
+        self._learn(tokens)
+        self._controller.finished(now - self._round_began, len(drafts), len(tokens), self._depth)
+        if drafts:
+            self._usual_drafts += (1 - _MEMORY) * (len(drafts) - self._usual_drafts)
+        hit = self._tree.reroot(tokens) and self._tree.root.expanded
+        self._hit_rate += (1 - _MEMORY) * (hit - self._hit_rate)
+        self._open_round(self._depth + len(tokens), now, limit)
+
+    def next_expansion(self) -> list[Node]:
+        """The nodes that the idle drafter shall look past now, in one batch; none to rest."""
+        chosen = self._worth_expanding()
+        for node in chosen:
+            node.expanding = True
+        return chosen
+
+    @property
+    def drafter_has_work(self) -> bool:
+        """True if `next_expansion` would give some."""
+        return bool(self._worth_expanding())
+
+    def _worth_expanding(self) -> list[Node]:
+        if not (self._started and self.drafting and self._drafter_may_work()):
+            return []
+        # A further row delays the others by its cost, which hurts more while the target waits.
+        row = self._controller.costs.table.draft_row
+        least = max(_WORTH_DRAFTING, row if self._verifying is not None else 1.5 * row)
+        leaves = [node for _, node in self._tree.leaves(least)]
+        tip = self._tree.tip
+        if self._waiting and tip not in leaves and not (tip.expanded or tip.expanding):
+            leaves.insert(0, tip)
+        return leaves[: self._rows]
+
+    def expanded(self, node: Node, candidates: Sequence[Candidate]) -> bool:
+        """The drafter looked past `node`; False if the node has meanwhile been dropped."""
+        node.expanding = False
+        if not self._tree.holds(node):
+            return False
+        node.expanded = True
+        if not candidates:
+            return True
+        first = self._propose(Source.DRAFTER, node, candidates[0])
+        model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
+        for rank, other in enumerate(candidates[1 : self.alternatives + 1], start=1):
+            share = (1 - first.probability) * model.share(rank)
+            self._tree.add(node, other.token, share, Source.DRAFTER)
+        return True
+
+    def _open_round(self, depth: int, now: float, limit: int) -> None:
+        self._verifying = None
+        self._waiting = False
+        self._depth = depth
+        self._limit = min(limit, self._max_drafts)
+        self._round_began = now
+
+    def _drafter_may_work(self) -> bool:
+        if self._verifying is None:
+            return True
+        return self._controller.overlaps(self._usual_drafts, self._hit_rate, self._depth)
+
+    def _propose(self, source: Source, parent: Node, candidate: Candidate) -> Node:
+        model = self._acceptance.source(source, len(candidate.features))
+        probability = model.probability(candidate.features)
+        return self._tree.add(parent, candidate.token, probability, source, candidate.features)
+
+    def _learn(self, tokens: Sequence[int]) -> None:
+        """Compare what was proposed with what was emitted, verified or not, up to a surprise."""
+        node: Node | None = self._tree.root
+        for token in tokens:
+            if node is None or not node.children:
+                return
+            for child in node.children.values():
+                if child.features is not None:
+                    model = self._acceptance.source(child.source, len(child.features))
+                    model.learn(child.features, child.token == token)
+            self._learn_rank(node, token)
+            node = node.children.get(token)
+
+    def _learn_rank(self, node: Node, token: int) -> None:
+        if node.expanded and token in node.children:
+            drafted = [c.token for c in node.children.values() if c.source is Source.DRAFTER]
+            if token in drafted and (rank := drafted.index(token)):
+                model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
+                model.learn_rank(min(rank, self.alternatives))

@@ -1,0 +1,120 @@
+"""One simulated answer: the real scheduler and policy, driven by events of a virtual clock."""
+
+from dataclasses import dataclass
+from math import inf
+
+from edgespec.acceptance import AcceptanceModel
+from edgespec.controller import Controller, Policy, Wait
+from edgespec.costs import CostModel
+from edgespec.scheduler import Scheduler
+from edgespec.simulation.machine import Machine
+from edgespec.simulation.text import Text
+from edgespec.tree import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Seconds for the text, its rounds, and the worst excess over 1.05 times plain decoding."""
+
+    seconds: float
+    rounds: int
+    worst_excess: float
+
+
+def ours(machine: Machine, text: Text, *, error: float = 1.0) -> Outcome:
+    """The controller as edgespec runs it; with `error`, on a table that is wrong about batches."""
+    costs = CostModel(machine.table(error), trusted=error == 1.0)
+    return simulate(machine, text, Controller(costs))
+
+
+def simulate(machine: Machine, text: Text, policy: Policy) -> Outcome:
+    """What `policy` makes of this machine and this text."""
+    run = _Run(machine, text, policy)
+    run.execute()
+    return Outcome(run.now, run.rounds, run.worst_excess)
+
+
+class _Run:
+    """The agenda of the two devices: when each step ends and what it will bring."""
+
+    def __init__(self, machine: Machine, text: Text, policy: Policy) -> None:
+        self._machine = machine
+        self._text = text
+        self._limit = machine.max_batch - 1
+        self._scheduler = Scheduler(policy, AcceptanceModel(), max_drafts=self._limit)
+        self.now = 0.0
+        self.rounds = 0
+        self.worst_excess = 0.0
+        self._position = 0
+        self._batch: list[Node] = []
+        self._verify_began = 0.0
+        self._verify_end = inf
+        self._expanding: list[tuple[Node, int, bool]] = []
+        self._draft_end = inf
+
+    def execute(self) -> None:
+        """Run until the text is complete."""
+        self._scheduler.start(self._text.token(0), 0, 0.0, self._limit)
+        while self._position < self._text.length:
+            # The drafter first, so that the target knows whether more drafts can come; and again,
+            # because what it may do depends on what the target does.
+            self._start_drafting()
+            self._start_verifying()
+            self._start_drafting()
+            self.now = min(self._verify_end, self._draft_end)
+            if self.now == self._verify_end:
+                self._end_verifying()
+            else:
+                self._end_drafting()
+
+    def _start_verifying(self) -> None:
+        if self._verify_end < inf:
+            return
+        drafting = self._draft_end < inf
+        batch = self._scheduler.next_batch(self.now, can_wait=drafting)
+        if isinstance(batch, Wait):
+            return
+        self._batch = batch
+        self._verify_began = self.now
+        seconds = self._machine.verify(len(batch) + 1)
+        together = min(self._draft_end - self.now, seconds) if drafting else 0.0
+        self._verify_end = self.now + seconds + (self._machine.verify_contention - 1) * together
+
+    def _end_verifying(self) -> None:
+        emitted: list[int] = []
+        for node in [*self._batch, None]:
+            self._position += 1
+            emitted.append(self._text.token(self._position))
+            if node is None or node.token != emitted[-1]:
+                break
+        self._verify_end = inf
+        self.rounds += 1
+        seconds = self.now - self._verify_began
+        self._scheduler.verified(emitted, seconds, self.now, self._limit)
+        plain = self._position * self._machine.verify(1)
+        self.worst_excess = max(self.worst_excess, self.now - 1.05 * plain)
+
+    def _start_drafting(self) -> None:
+        if self._draft_end < inf or not (nodes := self._scheduler.next_expansion()):
+            return
+        self._expanding = [(node, *self._place(node)) for node in nodes]
+        step = self._machine.draft * (1 + self._machine.draft_row * (len(nodes) - 1))
+        if self._verify_end < inf:
+            together = min(step, self._verify_end - self.now)
+            step += (self._machine.draft_contention - 1) * together
+            self._verify_end += (self._machine.verify_contention - 1) * together
+        self._draft_end = self.now + step
+
+    def _end_drafting(self) -> None:
+        for node, position, true_path in self._expanding:
+            candidates = self._text.candidates(position + 1, true_path=true_path)
+            self._scheduler.expanded(node, candidates)
+        self._draft_end = inf
+
+    def _place(self, node: Node) -> tuple[int, bool]:
+        """The node's position in the text, and whether its path is what the target will say."""
+        position, right = self._position, True
+        for step in node.path():
+            position += 1
+            right = right and step.token == self._text.token(position)
+        return position, right
