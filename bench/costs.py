@@ -58,13 +58,14 @@ def costs(path: Path, threads: int, sizes: list[int], depth: int, repetitions: i
     times = measure(context, sizes, depth, repetitions)
     steady = [1e3 * median(times[size].steady) for size in sizes]
     scale = 50 / max(steady)
-    print(f"\n{path.name}, {threads} threads, {depth} tokens of context")
-    print(" n      ms  changed   V(n)/V(1)  ms per token")
+    print(f"\n{path.name}, {threads} threads, {depth} tokens of context, milliseconds")
+    print(" n  median    least  changed   V(n)/V(1)")
     for size, value in zip(sizes, steady, strict=True):
-        changed = 1e3 * median(times[size].changed)
-        relative, per_token = value / steady[0], value / size
+        least, changed = 1e3 * min(times[size].steady), 1e3 * median(times[size].changed)
         bar = "█" * round(value * scale)
-        print(f"{size:2} {value:7.2f}  {changed:7.2f}  {relative:9.2f}  {per_token:12.2f}  {bar}")
+        print(
+            f"{size:2} {value:7.2f}  {least:7.2f}  {changed:7.2f}  {value / steady[0]:9.2f}   {bar}"
+        )
     context.close()
     model.close()
     return steady

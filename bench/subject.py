@@ -13,9 +13,9 @@ from edgespec.sampling.params import SamplingParams
 
 
 def open_engine(target: Path, drafter: Path | None, n_ctx: int, threads: int) -> Engine:
-    """The engine of a pair, with every default of the command line."""
+    """The engine of a pair as the command line makes it; without a drafter it never speculates."""
     pair = Pair(name=target.stem, target=target, drafter=drafter)
-    return load(pair, LoadOptions(n_ctx=n_ctx, threads=threads))
+    return load(pair, LoadOptions(n_ctx=n_ctx, threads=threads, speculate=drafter is not None))
 
 
 def answer(

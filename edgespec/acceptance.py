@@ -10,28 +10,50 @@ from edgespec.tree import Features
 _RATE = 0.3
 _BOUND = 6.0
 _MEMORY = 0.98
+_SHORT_MEMORY = 0.8
 _RANKS = 4
+_LEAST, _HEAVIEST = 1e-6, 1e6
 
 
 @dataclass(slots=True)
 class SourceModel:
     """One source's logistic regression P(accepted) = 1 / (1 + exp(-w.x)), trained by AdaGrad.
 
-    x is a constant, the log-odds of the recent acceptance rate, and the source's features (each
-    about of size one). AdaGrad: Duchi et al. 2011, figure 1.
+    x is a constant, the log-odds of the acceptance rate over a long and over a short while, and the
+    source's features (each about of size one). AdaGrad: Duchi et al. 2011, figure 1.
     """
 
     weights: list[float]
     squares: list[float]
     recent: float
+    lately: float
     shares: list[float] = field(default_factory=lambda: [4.0, 2.0, 1.0])
 
     @classmethod
     def prior(cls, n_features: int, rate: float) -> Self:
         """A model that expects acceptance at `rate` and trusts its features a little."""
-        weights = [0.0, 0.5, *[0.5] * n_features]
-        weights[0] = 0.5 * _logit(rate)
-        return cls(weights, [1.0] * len(weights), rate)
+        weights = [0.5 * _logit(rate), 0.25, 0.25, *[0.5] * n_features]
+        return cls(weights, [1.0] * len(weights), rate, rate)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The model with these fields. Raises TypeError or ValueError for senseless ones."""
+        model = cls(**data)
+        model.weights = [_bounded(weight, -_HEAVIEST) for weight in model.weights]
+        model.squares = [_bounded(square, _LEAST) for square in model.squares]
+        model.shares = [_bounded(share, 0.0) for share in model.shares]
+        model.recent = _bounded(model.recent, 0.0, 1.0)
+        model.lately = _bounded(model.lately, 0.0, 1.0)
+        if len(model.squares) != len(model.weights) or len(model.shares) != _RANKS - 1:
+            raise ValueError("lists of the wrong length")
+        if sum(model.shares) < _LEAST:
+            raise ValueError("no alternative was ever right")
+        return model
+
+    @property
+    def n_features(self) -> int:
+        """How many features it judges by."""
+        return len(self.weights) - len(self._inputs(()))
 
     def probability(self, features: Features) -> float:
         """P(accepted), given that all before it was."""
@@ -48,6 +70,7 @@ class SourceModel:
             self.squares[index] += gradient * gradient
             self.weights[index] -= _RATE * gradient / sqrt(self.squares[index])
         self.recent += (1 - _MEMORY) * (accepted - self.recent)
+        self.lately += (1 - _SHORT_MEMORY) * (accepted - self.lately)
 
     def learn_rank(self, rank: int) -> None:
         """The first choice was wrong and alternative `rank` (1 = second choice) was right."""
@@ -60,7 +83,8 @@ class SourceModel:
         return 0.75 * self.shares[rank - 1] / sum(self.shares)
 
     def _inputs(self, features: Features) -> tuple[float, ...]:
-        return (1.0, _logit(self.recent), *(max(-_BOUND, min(_BOUND, x)) for x in features))
+        rates = _logit(self.recent), _logit(self.lately)
+        return (1.0, *rates, *(max(-_BOUND, min(_BOUND, x)) for x in features))
 
 
 class AcceptanceModel:
@@ -71,8 +95,9 @@ class AcceptanceModel:
         self._models: dict[str, SourceModel] = {}
 
     def source(self, name: str, n_features: int) -> SourceModel:
-        """The model of source `name`."""
-        if name not in self._models:
+        """The model of source `name`; a new one if the known one was of other features."""
+        known = self._models.get(name)
+        if known is None or known.n_features != n_features:
             self._models[name] = SourceModel.prior(n_features, self._prior.get(name, 0.6))
         return self._models[name]
 
@@ -82,10 +107,17 @@ class AcceptanceModel:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The models that `to_json` wrote. Raises TypeError or KeyError for anything else."""
+        """The models that `to_json` wrote. Raises TypeError or ValueError for anything else."""
         model = cls()
-        model._models = {name: SourceModel(**fields) for name, fields in data.items()}
+        model._models = {name: SourceModel.from_json(fields) for name, fields in data.items()}
         return model
+
+
+def _bounded(value: Any, least: float, most: float = _HEAVIEST) -> float:
+    number = float(value)
+    if not least <= number <= most:
+        raise ValueError(f"{number} is not between {least} and {most}")
+    return number
 
 
 def _logit(p: float) -> float:

@@ -12,6 +12,7 @@ from edgespec.protocols import Context, Rollback, Row
 SIZES = (1, 4, 2, 8, 3, 16, 6, 5, 12, 7, 10, 9, 14, 11, 13, 15, 24, 32)
 """Batch sizes in the order in which it matters to know them."""
 _REPEATS = 3
+_TOLERANCE = 1.3
 
 
 @dataclass(slots=True)
@@ -29,13 +30,14 @@ class Calibrator:
     budget: float = 5.0
     clock: Callable[[], float] = perf_counter
 
-    def check(self, costs: CostModel) -> None:
-        """Let `costs`, measured some time ago, see a few steps of today."""
-        for n in (1, min(4, self.target.max_outputs)):
-            least = min(self._time(self.target, n, 0) for _ in range(_REPEATS + 1))
-            for _ in range(_REPEATS):
-                costs.observe_verify(n, 0, least)
+    def agrees(self, table: CostTable) -> bool:
+        """True if a few steps of today take about what the table says."""
+        sizes = [n for n in (1, 4) if n <= self.target.max_outputs]
+        today = self._verify_times(sizes, 0, self.clock() + self.budget)
         self.target.clear()
+        costs = CostModel(table)
+        ratios = [seconds / costs.verify(n, 0) for n, seconds in today.items()]
+        return all(1 / _TOLERANCE < ratio < _TOLERANCE for ratio in ratios)
 
     def measure(self) -> CostTable:
         """The table of this machine and these models, now."""

@@ -53,7 +53,9 @@ class Policy(Protocol):
 
     def start(self) -> None: ...
     def plan(self, outlook: Outlook) -> Verify | Wait: ...
-    def finished(self, seconds: float, drafts: int, tokens: int, depth: int) -> None: ...
+    def finished(
+        self, seconds: float, step: float, drafts: int, tokens: int, depth: int
+    ) -> None: ...
     def overlaps(self, drafts: float, hit_rate: float, depth: int) -> bool: ...
 
 
@@ -76,7 +78,7 @@ class FixedPolicy:
             return Verify(min(ready, wanted))
         return Wait(wanted, (wanted - ready) * self.costs.draft(outlook.depth))
 
-    def finished(self, seconds: float, drafts: int, tokens: int, depth: int) -> None:
+    def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:
         """Nothing to learn."""
 
     def overlaps(self, drafts: float, hit_rate: float, depth: int) -> bool:
@@ -110,25 +112,30 @@ class Controller:
         """What the idle target should do now."""
         if self._unchecked >= _PLAIN_EVERY:
             return Verify(0)
-        best = max(range(outlook.limit + 1), key=lambda k: self._value(k, outlook), default=0)
+        allowed = [k for k in range(outlook.limit + 1) if self._allowed(k, outlook)]
+        best = max(allowed, key=lambda k: self._value(k, outlook))
         ready = len(outlook.survival)
         if best == 0 and ready == 0 and self._time_to_look(outlook):
             best = min(_LOOK_AHEAD, outlook.limit)
+            if not self._allowed(best, outlook):
+                return Verify(0)
         if best <= ready:
-            return Verify(best if self._allowed(best, outlook) else 0)
-        if not self._allowed(best, outlook):
-            return Verify(0)
+            return Verify(best)
         return Wait(best, self._eta(best, outlook))
 
     def start(self) -> None:
         """A new answer begins."""
         self.guard.start()
 
-    def finished(self, seconds: float, drafts: int, tokens: int, depth: int) -> None:
-        """A round ended: `drafts` verified, `tokens` emitted, `seconds` since the one before."""
+    def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:
+        """A round ended: `drafts` verified and `tokens` emitted, `seconds` since the one before.
+
+        `step` of them went into the target's decode and the choice of its tokens.
+        """
         self._tokens = _MEMORY * self._tokens + tokens
         self._seconds = _MEMORY * self._seconds + seconds
-        self.guard.record(seconds, tokens, self.costs.verify(1, depth))
+        # A plain step is its own measure of what plain decoding would have cost, slow or not.
+        self.guard.record(seconds, tokens, self.costs.verify(1, depth) if drafts else step)
         if drafts:
             self._plain_run, self._next_look = 0, _FIRST_LOOK
             self._unchecked += 1

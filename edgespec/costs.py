@@ -80,7 +80,8 @@ class CostModel:
         expected = _interpolate(self.table.draft, depth) * (1 + self.table.draft_row * (rows - 1))
         if contended:
             expected *= self.table.draft_contention
-        self._note("draft", seconds / expected)
+        if expected > 0:
+            self._note("draft", seconds / expected)
 
     def _verify(self, n: int, depth: int) -> float:
         key = n, depth // _DEPTH_STEP
@@ -101,16 +102,15 @@ class CostModel:
 
 
 def _interpolate(points: Mapping[int, float], at: int) -> float:
-    """Piecewise linear through `points`; beyond the ends the last slope goes on, never down."""
+    """Piecewise linear through `points`; beyond the last, its slope goes on, but never down."""
     if at in points:
         return points[at]
     known: Sequence[int] = sorted(points)
-    if len(known) == 1:
+    if len(known) == 1 or at < known[0]:
         return points[known[0]]
-    right = min(max(bisect_left(known, at), 1), len(known) - 1)
+    right = min(bisect_left(known, at), len(known) - 1)
     x0, x1 = known[right - 1], known[right]
     slope = (points[x1] - points[x0]) / (x1 - x0)
-    if not x0 <= at <= x1:
-        slope = max(slope, 0.0)
-    anchor = x1 if at > x1 else x0
-    return points[anchor] + slope * (at - anchor)
+    if at > x1:
+        return points[x1] + max(slope, 0.0) * (at - x1)
+    return points[x0] + slope * (at - x0)

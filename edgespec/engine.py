@@ -1,6 +1,6 @@
 """The engine: a target, its draft sources and the thread that answers requests with them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock
@@ -27,7 +27,9 @@ class Engine:
     """Answers one request at a time, on a thread of its own.
 
     The target's context is used by that thread alone: OpenMP keeps a team of workers per calling
-    thread. `on_close` frees what the contexts were made from.
+    thread, and two teams on one set of cores make each other sleep at every barrier. So `thread` is
+    the one that used the context before, if any did. `on_close` frees what the contexts were made
+    from.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Engine:
         sources: Sequence[InstantSource] = (),
         drafter: ModelDrafter | None = None,
         on_close: Callable[[], None] = lambda: None,
+        thread: ThreadPoolExecutor | None = None,
     ) -> None:
         self.target = target
         self.n_ctx = context.n_ctx
@@ -49,7 +52,7 @@ class Engine:
         self._monitor = Condition()
         self._drafter = DraftThread(drafter, policy.costs, self._monitor) if drafter else None
         self._on_close = on_close
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgespec-target")
+        self._thread = thread or target_thread()
         self._busy = Lock()
         self._closed = False
 
@@ -64,7 +67,7 @@ class Engine:
     ) -> None:
         self.close()
 
-    def generate(self, request: Request) -> Iterator[StepEvent]:
+    def generate(self, request: Request) -> Generator[StepEvent]:
         """The events of one answer; closing the iterator at any of them stops the answer.
 
         Raises ContextOverflow if the prompt leaves no room for an answer, InvalidInput for an
@@ -109,7 +112,7 @@ class Engine:
                 "shorten it or raise --context",
             )
 
-    def _stream(self, request: Request, sampler: Sampler) -> Iterator[StepEvent]:
+    def _stream(self, request: Request, sampler: Sampler) -> Generator[StepEvent]:
         if not self._busy.acquire(blocking=False):
             raise BackendError("another answer is still running on this engine")
         try:
@@ -162,6 +165,11 @@ class Engine:
     def _require_open(self) -> None:
         if self._closed:
             raise BackendError("the engine is closed")
+
+
+def target_thread() -> ThreadPoolExecutor:
+    """A thread for a target to live on."""
+    return ThreadPoolExecutor(1, thread_name_prefix="edgespec-target")
 
 
 def _take(outcomes: SimpleQueue[_Outcome]) -> _Outcome:

@@ -19,7 +19,7 @@ class DebtGuard:
         self._spent = self._plain = 0.0
 
     def record(self, seconds: float, tokens: int, plain_step: float) -> None:
-        """Book a finished round."""
+        """Book a finished round, each of whose tokens would have cost a plain step."""
         self._spent += seconds
         self._plain += tokens * plain_step
 

@@ -52,7 +52,7 @@ class Lanes:
             lane.tokens.extend(batch)
 
     def decode(self, history: Sequence[int], tails: Sequence[Sequence[int]]) -> list[int | None]:
-        """Decode the last token of each path; its row of logits, None if there was no lane."""
+        """Decode the last token of each path; its row of logits, None if there was no room."""
         self._clock += 1
         if max(self._shared(lane, history, ()) for lane in self._lanes) + 1 < len(history):
             self.prefill(history)
@@ -61,7 +61,9 @@ class Lanes:
         places: list[int | None] = []
         outputs = 0
         for tail in tails:
-            lane = self._place(history, tail, held)
+            full = outputs == self._context.max_outputs
+            crowded = outputs > 0 and len(rows) + len(tail) + 1 > self._context.n_batch
+            lane = None if full or crowded else self._place(history, tail, held)
             places.append(outputs if lane else None)
             if lane is None:
                 continue

@@ -14,7 +14,7 @@ from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
 from edgespec.costs import CostModel
 from edgespec.cpus import default_threads
-from edgespec.engine import Engine
+from edgespec.engine import Engine, target_thread
 from edgespec.gguf_header import GgufHeader, read_header
 from edgespec.measurements import Measurements, MeasurementStore
 from edgespec.pairing import require_same_vocabulary
@@ -77,7 +77,9 @@ class _Loader:
         target = self._open(self._pair.target, "target", self._threads)
         context = self._context(target, n_ctx, self._max_drafts + 1)
         drafter = self._drafter(target, n_ctx)
-        policy, acceptance = self._policy(context, drafter)
+        thread = target_thread()
+        self._stack.callback(thread.shutdown)
+        policy, acceptance = thread.submit(self._policy, context, drafter).result()
         return Engine(
             target,
             context,
@@ -86,12 +88,14 @@ class _Loader:
             [SuffixMatch()] if self._options.speculate else [],
             drafter,
             self._stack.pop_all().close,
+            thread,
         )
 
     def _require_memory(self, target: GgufHeader, drafter: GgufHeader | None, n_ctx: int) -> None:
-        total = memory.estimate(target, n_ctx, _BATCH, self._max_drafts + 1).total
+        outputs = self._max_drafts + 1
+        total = memory.estimate(target, n_ctx, _BATCH, outputs, rollback=outputs).total
         if drafter:
-            total += memory.estimate(drafter, n_ctx, _BATCH, _LANES).total
+            total += memory.estimate(drafter, n_ctx, _BATCH, _LANES, rollback=outputs).total
         memory.require(total, f"{self._pair.name} with a context of {n_ctx} tokens")
 
     def _open(self, path: Path, role: str, threads: int) -> Model:
@@ -129,14 +133,11 @@ class _Loader:
         store = MeasurementStore(paths.cache_dir() / "measurements")
         key = self._key(target)
         known = store.load(key)
-        if known is None or known.old:
+        if known is None or known.old or not calibrator.agrees(known.costs):
             acceptance = known.acceptance if known else AcceptanceModel()
             known = Measurements(calibrator.measure(), acceptance, time.time())
-            costs = CostModel(known.costs)
             store.save(key, known)
-        else:
-            costs = CostModel(known.costs, trusted=False)
-            calibrator.check(costs)
+        costs = CostModel(known.costs)
         self._stack.callback(store.save, key, known)
         length = self._options.draft_length
         policy = FixedPolicy(costs, length) if length else Controller(costs)

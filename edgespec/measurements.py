@@ -17,6 +17,10 @@ from edgespec.costs import CostTable
 _FORMAT = 1
 _EDGE = 1 << 16
 _OLD = 30 * 24 * 3600.0
+_SHORTEST, _LONGEST = 1e-9, 1e6
+_UNUSABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class MeasurementStore:
                 return None
             acceptance = AcceptanceModel.from_json(data["acceptance"])
             return Measurements(_table(data["costs"]), acceptance, float(data["measured"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except _UNUSABLE:
             return None
 
     def save(self, key: str, measurements: Measurements) -> None:
@@ -88,14 +92,24 @@ def identity(path: Path) -> str:
 
 
 def _table(data: Mapping[str, Any]) -> CostTable:
-    return CostTable(
-        verify={int(depth): _seconds(sizes) for depth, sizes in data["verify"].items()},
-        draft=_seconds(data["draft"]),
-        verify_contention=float(data["verify_contention"]),
-        draft_contention=float(data["draft_contention"]),
-        draft_row=float(data["draft_row"]),
+    table = CostTable(
+        verify={int(depth): _seconds(sizes, _SHORTEST) for depth, sizes in data["verify"].items()},
+        draft=_seconds(data["draft"], 0.0),
+        verify_contention=_number(data["verify_contention"], 1.0),
+        draft_contention=_number(data["draft_contention"], 1.0),
+        draft_row=_number(data["draft_row"], 0.0),
     )
+    if not table.verify or not table.draft or not all(1 in row for row in table.verify.values()):
+        raise ValueError("the table lacks what everything else is compared with")
+    return table
 
 
-def _seconds(data: Mapping[str, Any]) -> dict[int, float]:
-    return {int(size): float(seconds) for size, seconds in data.items()}
+def _seconds(data: Mapping[str, Any], least: float) -> dict[int, float]:
+    return {int(size): _number(seconds, least) for size, seconds in data.items()}
+
+
+def _number(value: Any, least: float) -> float:
+    number = float(value)
+    if not least <= number <= _LONGEST:
+        raise ValueError(f"{number} was not measured")
+    return number

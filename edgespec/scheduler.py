@@ -74,12 +74,12 @@ class Scheduler:
         `can_wait` says that the drafter is at work.
         """
         path = self._tree.best_path()[: self._limit]
+        survival = survivals(path)
         growth, limit = 0.0, len(path)
         if self.drafting and can_wait:
-            growth = self._acceptance.source(Source.DRAFTER, N_FEATURES).recent
-            limit = self._limit
+            growth, limit = self._growth(survival), self._limit
         waited = now - self._round_began
-        outlook = Outlook(survivals(path), growth, limit, self._depth, waited)
+        outlook = Outlook(survival, growth, limit, self._depth, waited)
         decision = self._controller.plan(outlook)
         self._waiting = isinstance(decision, Wait)
         if isinstance(decision, Wait):
@@ -92,7 +92,8 @@ class Scheduler:
         drafts = self._verifying or []
         self._controller.costs.observe_verify(len(drafts) + 1, self._depth, seconds)
         self._learn(tokens)
-        self._controller.finished(now - self._round_began, len(drafts), len(tokens), self._depth)
+        round_ = now - self._round_began
+        self._controller.finished(round_, seconds, len(drafts), len(tokens), self._depth)
         if drafts:
             self._usual_drafts += (1 - _MEMORY) * (len(drafts) - self._usual_drafts)
         hit = self._tree.reroot(tokens) and self._tree.root.expanded
@@ -137,6 +138,13 @@ class Scheduler:
             share = (1 - first.probability) * model.share(rank)
             self._tree.add(node, other.token, share, Source.DRAFTER)
         return True
+
+    def _growth(self, survival: Sequence[float]) -> float:
+        """The acceptance to expect of further drafts: what is easy here goes on for a while."""
+        model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
+        usual = (model.recent + model.lately) / 2
+        here = survival[-1] ** (1 / len(survival)) if survival else usual
+        return (usual + here) / 2
 
     def _open_round(self, depth: int, now: float, limit: int) -> None:
         self._verifying = None

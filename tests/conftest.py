@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+# Workers that spin between two operations bring each other to a halt on cores that are busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 @pytest.fixture(autouse=True)
 def edgespec_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -45,7 +45,7 @@ class Told:
             return Wait(wanted, 60.0)
         return Verify(min(wanted, ready))
 
-    def finished(self, seconds: float, drafts: int, tokens: int, depth: int) -> None:
+    def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:
         self._wanted = None
         self.rounds.append(Round(seconds, drafts, tokens))
 

@@ -1,9 +1,7 @@
 """From settings to a running engine, and from a request to text that streams to stdout."""
 
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import cast
 
 from edgespec.catalog import resolve
 from edgespec.cli import diagnostics
@@ -11,7 +9,7 @@ from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
 from edgespec.cli.output import Output
 from edgespec.engine import Engine
-from edgespec.events import Finish, Notice, Request, StepEvent
+from edgespec.events import Finish, Notice, Request
 from edgespec.loading import LoadOptions, load
 
 
@@ -50,9 +48,8 @@ def answer(
     notes: list[str] = []
     finish: Finish | None = None
     interrupts.stop = engine.abort
-    events = cast(Generator[StepEvent], engine.generate(request))
     try:
-        with closing(events):
+        with closing(engine.generate(request)) as events:
             for event in events:
                 if isinstance(event, Notice):
                     notes.append(event.text)

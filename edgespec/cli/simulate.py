@@ -1,6 +1,7 @@
 """`edgespec simulate`: what would another machine or another drafter bring?"""
 
 import json
+from math import inf
 
 import click
 
@@ -84,7 +85,7 @@ def _steps(text: str) -> list[float]:
         raise click.BadParameter(
             f"{text!r} is not a list of numbers", param_hint="--verify"
         ) from None
-    if len(steps) < 2 or min(steps) <= 0:
+    if len(steps) < 2 or not all(0 < step < inf for step in steps):
         raise click.BadParameter("at least two times above 0 are needed", param_hint="--verify")
     return steps
 

@@ -1,6 +1,7 @@
 """Suffix match: what followed the last time the text ended like this (prompt lookup)."""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from math import log2
 
 from edgespec.events import Source
@@ -27,11 +28,13 @@ class SuffixMatch:
     def propose(self, history: Sequence[int], count: int) -> list[Candidate]:
         """Up to `count` tokens that followed the longest match; none if nothing matched.
 
+        Where they end, the copy goes on with itself (as in LZ77), which continues what is periodic.
         Their feature is the length of the match, which every further token adds to.
         """
         self._index(history)
         end, length = self._best_match()
-        tokens = self._seen[end : end + count] if end else []
+        period = self._seen[end:] if end else []
+        tokens = islice(cycle(period), count)
         return [
             Candidate(token, (log2((length + ahead) / self._min) - 1,))
             for ahead, token in enumerate(tokens)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
-from typing import cast
 
 import gguf
 import numpy as np
@@ -85,8 +84,7 @@ class Pair:
     def begin(self, request: Request, length: int) -> Generator[StepEvent]:
         """The events of the answer, so far unread."""
         self.policy.tell([length])
-        events = self.engine.generate(replace(request, speculate=length > 0))
-        return cast(Generator[StepEvent], events)
+        return self.engine.generate(replace(request, speculate=length > 0))
 
 
 class Prompts:

@@ -121,3 +121,14 @@ def test_lengths_that_would_end_the_process_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"token|batch|outputs|positions"):
         caches[0].context.decode(batch, position, outputs=outputs)
+
+
+@pytest.mark.parametrize("n_batch", [1, 2, 3, OUTPUTS, OUTPUTS + 1, OUTPUTS + 2])
+def test_a_batch_may_be_smaller_than_the_rollback(model: Model, n_batch: int) -> None:
+    context = model.context(ContextOptions(n_ctx=N_CTX, n_batch=n_batch, rollback=OUTPUTS))
+    cache = Cache(context)
+    cache.prefill(list(range(20)))
+    cache.verify([1] * n_batch)
+    cache.truncate(20)
+    assert context.length() == 20
+    context.close()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -80,9 +81,11 @@ def test_200_random_answers_are_the_same_with_speculation(
         drafters = random.sample(["drafter", "suffix", "random", "itself"], 2)
         for name in drafters:
             length = random.randint(1, 16)
-            tokens = pairs[name].answer(request, length)
+            # Nothing of what knows nothing is accepted, so its answers take the longest.
+            limit = 16 if name == "random" else TOKENS
+            tokens = pairs[name].answer(replace(request, max_tokens=limit), length)
             drafted[name] += sum(done.drafts for done in pairs[name].policy.rounds)
-            seen.add(f"case {number}, {name}, K = {length}", plain, tokens)
+            seen.add(f"case {number}, {name}, K = {length}", plain[:limit], tokens)
     with capsys.disabled():
         print(f"\n{seen}\ndrafted: {drafted}")
     assert seen.unexcused == []
@@ -94,7 +97,7 @@ def test_answers_stopped_and_continued_are_the_same(
     pairs: dict[str, Pair], prompts: Prompts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random, seen, stops = Random(7), Comparison(), 0
-    for number in range(40):
+    for number in range(30):
         request = Request(prompts.short(random), random_sampling(random), TOKENS)
         plain = pairs["plain"].answer(request, 0)
         name = random.choice(["drafter", "suffix", "random", "itself"])
@@ -121,6 +124,30 @@ def test_answers_stopped_and_continued_are_the_same(
         print(f"\n{stops} stops; {seen}")
     assert seen.unexcused == []
     assert stops > 40
+
+
+def test_answers_to_long_prompts_on_several_threads_diverge_at_ties(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From 257 tokens on, several threads split the attention of single decodes, not of batches.
+
+    Rounding then differs, and by more than the usual tie epsilon allows for once in a while.
+    """
+    random, seen = Random(5), Comparison()
+    two = ModelOptions(threads=2)
+    target, drafter = open_model(TARGET, two), open_model(DRAFTER, ModelOptions(threads=1))
+    plain, pair = Pair(target, None), Pair(target, drafter)
+    prompts = Prompts(target)
+    for number in range(10):
+        prompt = prompts.long(random, random.randint(260, 500))
+        request = Request(prompt, random_sampling(random), TOKENS)
+        expected = plain.answer(request, 0)
+        seen.add(f"case {number}", expected, pair.answer(request, random.randint(1, 8)))
+    with capsys.disabled():
+        print(f"\nlong prompts, two threads: {seen}")
+    for closable in (plain.engine, pair.engine, target, drafter):
+        closable.close()
+    assert len(seen.unexcused) <= 1
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])

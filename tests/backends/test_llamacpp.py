@@ -273,13 +273,10 @@ def test_a_json_schema_that_is_no_grammar_is_refused(llama: Model, schema: str) 
         llama.json_schema_grammar(schema)
 
 
-@pytest.mark.parametrize("limit", ['"maxLength": 100000', '"minLength": 9, "maxLength": 3'])
-def test_extreme_limits_in_a_json_schema_end_no_process(llama: Model, limit: str) -> None:
-    gbnf = llama.json_schema_grammar(f'{{"type": "string", {limit}}}')
-    try:
-        assert allowed(llama.grammar(gbnf), llama)
-    except InvalidInput as refusal:
-        assert "deep" in str(refusal)
+def test_extreme_limits_in_a_json_schema_end_no_process(llama: Model) -> None:
+    gbnf = llama.json_schema_grammar('{"type": "string", "maxLength": 100000}')
+    with pytest.raises(InvalidInput, match="100000 deep"):
+        llama.grammar(gbnf)
 
 
 @pytest.mark.parametrize("value", [{"a": 1, "b": [True, None]}, {"a": -3, "b": []}])

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event, Thread, current_thread, main_thread
 from time import perf_counter
-from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -65,7 +64,7 @@ class Bench:
         self.target.close()
 
     def begin(self, request: Request) -> Generator[StepEvent]:
-        return cast(Generator[StepEvent], self.engine.generate(request))
+        return self.engine.generate(request)
 
     def answer(self, request: Request) -> list[StepEvent]:
         return list(self.engine.generate(request))

@@ -32,7 +32,10 @@ def longest_match(history: Sequence[int], count: int, min_match: int) -> list[in
     if not places:
         return []
     best = max(places, key=lambda end: (lengths[end], end))
-    return list(history[best : best + count])
+    copied = list(history)
+    for offset in range(count):
+        copied.append(copied[best + offset])
+    return copied[len(history) :]
 
 
 @given(

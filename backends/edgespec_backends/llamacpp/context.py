@@ -151,7 +151,8 @@ def _params(model: Any, options: ContextOptions, threads: int, rollback: int) ->
     params.n_batch = params.n_ubatch = options.n_batch
     params.n_seq_max = options.max_sequences
     params.kv_unified = options.max_sequences > 1
-    params.n_rs_seq = rollback
+    # The tokens that can be taken back and one more must be fewer than a batch: an assertion.
+    params.n_rs_seq = max(min(rollback, options.n_batch - 2), 0)
     params.n_outputs_max = options.max_outputs
     params.n_threads = params.n_threads_batch = threads
     return params

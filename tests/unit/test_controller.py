@@ -1,0 +1,213 @@
+"""The policy: it maximises the formula, exploits the stairs, obeys the guard and keeps looking."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from edgespec.controller import Controller, FixedPolicy, Outlook, Verify, Wait
+from edgespec.costs import CostModel, CostTable
+from edgespec.guard import DebtGuard
+
+STAIRS = {1: 14.9, 2: 25.0, 3: 35.0, 4: 29.0, 5: 37.0, 6: 53.0, 7: 68.0, 8: 50.0, 9: 55.0}
+LINE = {n: 10.0 + (n - 1) for n in range(1, 10)}
+FLAT = {n: 10.0 + 0.01 * (n - 1) for n in range(1, 10)}
+ROUNDING = 1e-9
+
+chances = st.lists(st.floats(0.01, 0.99), max_size=8)
+shapes = st.sampled_from([STAIRS, LINE, FLAT, {n: 10.0 * n for n in range(1, 10)}])
+histories = st.lists(st.tuples(st.floats(5, 60), st.integers(1, 9)), max_size=5)
+
+
+def survival(chances: Sequence[float]) -> list[float]:
+    return list(accumulate(chances, lambda a, b: a * b))
+
+
+def costs(verify: dict[int, float], draft: float = 1.0) -> CostModel:
+    return CostModel(CostTable({0: verify}, {0: draft}))
+
+
+def lenient() -> DebtGuard:
+    return DebtGuard(steps=1e9)
+
+
+def controller(verify: dict[int, float], draft: float = 1.0) -> Controller:
+    return Controller(costs(verify, draft), lenient())
+
+
+def played(policy: Controller, rounds: Sequence[tuple[float, int]]) -> Controller:
+    for seconds, tokens in rounds:
+        policy.finished(seconds, seconds, tokens - 1, tokens, 0)
+    return policy
+
+
+def worth(k: int, outlook: Outlook, model: CostModel, rate: float) -> float:
+    """The formula, written out."""
+    chain = list(outlook.survival)
+    while len(chain) < k:
+        chain.append((chain[-1] if chain else 1.0) * outlook.growth)
+    eta = max(k - len(outlook.survival), 0) * model.draft(0)
+    return 1 + sum(chain[:k]) - rate * (eta + model.verify(k + 1, 0))
+
+
+@given(
+    verify=shapes, ready=chances, growth=st.floats(0.05, 0.95), limit=st.integers(0, 8),
+    draft=st.floats(0.1, 20), rounds=histories,
+)  # fmt: skip
+def test_the_draft_count_is_the_best_of_all_by_the_formula(
+    verify: dict[int, float],
+    ready: list[float],
+    growth: float,
+    limit: int,
+    draft: float,
+    rounds: list[tuple[float, int]],
+) -> None:
+    policy = played(controller(verify, draft), rounds)
+    outlook = Outlook(survival(ready)[:limit], growth, limit, 0)
+    rate = policy.rate(0)
+    worths = [worth(k, outlook, policy.costs, rate) for k in range(limit + 1)]
+    decision = policy.plan(outlook)
+    assert worths[decision.drafts] == pytest.approx(max(worths), abs=ROUNDING)
+    if isinstance(decision, Wait):
+        missing = decision.drafts - len(outlook.survival)
+        assert missing > 0
+        assert decision.seconds == pytest.approx(missing * draft)
+    else:
+        assert decision.drafts <= len(outlook.survival)
+
+
+def test_the_rate_is_what_is_achieved_and_never_below_plain_decoding() -> None:
+    policy = controller(LINE)
+    assert policy.rate(0) == pytest.approx(1 / LINE[1])
+    played(policy, [(10.0, 5)] * 3)
+    assert policy.rate(0) == pytest.approx(5 / 10)
+    slow = played(controller(LINE), [(100.0, 1)] * 3)
+    assert slow.rate(0) == pytest.approx(1 / LINE[1])
+
+
+def test_a_hopeless_drafter_is_not_waited_for_and_hopeless_drafts_are_not_verified() -> None:
+    assert controller(LINE).plan(Outlook([], 0.02, 8, 0)) == Verify(0)
+    assert controller(LINE).plan(Outlook([0.05, 0.001], 0.02, 8, 0)) == Verify(0)
+    dear = controller(LINE, draft=30.0)
+    assert dear.plan(Outlook([], 0.9, 8, 0)) == Verify(0)
+
+
+def test_good_drafts_are_waited_for_and_verified_all() -> None:
+    policy = controller(FLAT, draft=0.01)
+    assert policy.plan(Outlook([], 0.95, 8, 0)) == Wait(8, pytest.approx(0.08))
+    assert policy.plan(Outlook(survival([0.95] * 8), 0.95, 8, 0)) == Verify(8)
+    assert policy.plan(Outlook(survival([0.95] * 8), 0.95, 5, 0)) == Verify(5)
+
+
+@given(ready=st.lists(st.floats(0.3, 1.0), min_size=3, max_size=8), growth=st.just(0.0))
+def test_stairs_are_exploited(ready: list[float], growth: float) -> None:
+    """With V(4) < V(3), two drafts are never verified where three are ready."""
+    outlook = Outlook(survival(ready), growth, len(ready), 0)
+    assert controller(STAIRS).plan(outlook) not in (Verify(2), Verify(5), Verify(6))
+
+
+@given(waited=st.floats(0, 200), spent=st.floats(0, 200), ready=chances)
+def test_nothing_is_risked_that_the_guard_forbids(
+    waited: float, spent: float, ready: list[float]
+) -> None:
+    guard = DebtGuard()
+    policy = Controller(costs(STAIRS), guard)
+    guard.record(spent, 1, STAIRS[1])
+    outlook = Outlook(survival(ready), 0.9, 8, 0, waited)
+    decision = policy.plan(outlook)
+    assume(decision.drafts > 0)
+    fear = policy.costs.feared(decision.drafts + 1, 0)
+    eta = decision.seconds if isinstance(decision, Wait) else 0.0
+    assert guard.allows(waited + eta + fear, STAIRS[1])
+
+
+def test_in_debt_even_the_best_drafts_are_left() -> None:
+    good = Outlook(survival([0.99] * 8), 0.99, 8, 0)
+    guard = DebtGuard()
+    policy = Controller(costs(FLAT), guard)
+    assert policy.plan(good) == Verify(8)
+    guard.record(100.0, 1, FLAT[1])
+    assert policy.plan(good) == Verify(0)
+    policy.start()
+    assert policy.plan(good) == Verify(8)
+
+
+def test_a_plain_step_comes_round_even_if_all_goes_well() -> None:
+    policy, good = controller(FLAT), Outlook(survival([0.95] * 8), 0.95, 8, 0)
+    run, longest = 0, 0
+    for _ in range(300):
+        drafts = policy.plan(good).drafts
+        run = run + 1 if drafts else 0
+        longest = max(longest, run)
+        policy.finished(FLAT[drafts + 1], FLAT[drafts + 1], drafts, drafts + 1, 0)
+    assert 30 <= longest <= 100
+
+
+def looks(growth: float, rounds: int) -> list[int]:
+    """The rounds in which a hopeless drafter is nevertheless tried."""
+    policy, at = controller(LINE), []
+    for number in range(rounds):
+        if isinstance(policy.plan(Outlook([], growth, 8, 0)), Wait):
+            at.append(number)
+        policy.finished(LINE[1], LINE[1], 0, 1, 0)
+    return at
+
+
+def test_a_hopeless_drafter_is_looked_at_ever_more_rarely_but_again_and_again() -> None:
+    at = looks(0.02, 2000)
+    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > 4 * gaps[0]
+    assert at[0] < 20
+    assert at[-1] > 1500
+    assert len(at) < 50
+
+
+def test_nobody_looks_where_there_is_no_drafter() -> None:
+    assert looks(0.0, 500) == []
+
+
+def test_a_success_renews_the_interest() -> None:
+    policy = controller(LINE)
+    hopeless = Outlook([], 0.02, 8, 0)
+
+    def next_look() -> int:
+        for number in range(1000):
+            policy.finished(LINE[1], LINE[1], 0, 1, 0)
+            if isinstance(policy.plan(hopeless), Wait):
+                return number
+        raise AssertionError("nobody looks any more")
+
+    first = next_look()
+    waits = [next_look() for _ in range(4)]
+    assert waits[-1] > 2 * first
+    policy.finished(LINE[4], LINE[4], 3, 4, 0)
+    assert next_look() == first
+
+
+@pytest.mark.parametrize(("contention", "overlaps"), [(1.0, True), (1.02, True), (3.0, False)])
+def test_both_work_at_once_only_if_that_hides_more_than_it_costs(
+    contention: float, overlaps: bool
+) -> None:
+    policy = Controller(CostModel(CostTable({0: LINE}, {0: 1.0}, contention)))
+    assert policy.overlaps(4.0, 0.6, 0) is overlaps
+    assert not policy.overlaps(4.0, 0.0, 0)
+
+
+def test_a_fixed_number_of_drafts_is_waited_for_and_verified() -> None:
+    policy = FixedPolicy(costs(LINE, 2.0), 3)
+    policy.start()
+    assert policy.plan(Outlook([], 0.5, 8, 0)) == Wait(3, 6.0)
+    assert policy.plan(Outlook([0.5], 0.5, 8, 0)) == Wait(3, 4.0)
+    assert policy.plan(Outlook([0.5] * 5, 0.5, 8, 0)) == Verify(3)
+    assert policy.plan(Outlook([0.5], 0.0, 8, 0)) == Verify(1)
+    assert policy.plan(Outlook([0.5] * 5, 0.5, 2, 0)) == Verify(2)
+    policy.finished(1.0, 1.0, 3, 1, 0)
+    assert policy.plan(Outlook([], 0.0, 8, 0)) == Verify(0)
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_a_fixed_policy_overlaps_as_told(overlap: bool) -> None:
+    assert FixedPolicy(costs(LINE), 3, overlap).overlaps(3.0, 1.0, 0) is overlap
