@@ -110,7 +110,7 @@ class Calibrator:
         context.decode(tokens, depth, outputs=n)
         context.logits(0)
         seconds = self.clock() - begin
-        if not context.truncate(depth):
+        if depth == 0 or not context.truncate(depth):
             context.clear()
         return seconds
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from math import exp, sqrt
+from math import cbrt, exp, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,8 @@ def surprise(counts: Mapping[Tokens, int], expected: Mapping[Tokens, float]) -> 
     cells.append((total - sum(seen for seen, _ in cells), total - sum(share for _, share in cells)))
     terms = [(seen - share) ** 2 / share for seen, share in cells if share > 1]
     freedom = len(terms) - 1
-    return ((sum(terms) / freedom) ** (1 / 3) - 1 + 2 / (9 * freedom)) / sqrt(2 / (9 * freedom))
+    variance = 2 / (9 * freedom)
+    return (cbrt(sum(terms) / freedom) - 1 + variance) / sqrt(variance)
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0])

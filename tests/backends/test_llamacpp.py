@@ -21,6 +21,7 @@ from edgespec.errors import Aborted, InvalidInput, ModelFileError
 from edgespec.protocols import ContextOptions, Grammar, Model, ModelOptions
 from edgespec.text import TextStream
 from edgespec_backends.llamacpp import open_model
+from edgespec_backends.llamacpp.lib import llama as llama_cpp
 from tests.backends.nano import DRAFTER
 from tests.ggufs import SPECIALS, llama_gguf
 
@@ -236,15 +237,13 @@ def test_a_grammar_that_only_looks_dangerous_is_compiled(llama: Model, gbnf: str
 def test_what_others_write_to_stderr_while_a_grammar_fails_is_kept(
     llama: Model, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgespec_backends.llamacpp import grammar as module
-
-    compiled = module.llama.llama_sampler_init_grammar
+    compiled = llama_cpp.llama_sampler_init_grammar
 
     def compile_slowly(*arguments: object) -> object:
         os.write(2, b"a line of another thread\n")
         return compiled(*arguments)
 
-    monkeypatch.setattr(module.llama, "llama_sampler_init_grammar", compile_slowly)
+    monkeypatch.setattr(llama_cpp, "llama_sampler_init_grammar", compile_slowly)
     with pytest.raises(InvalidInput, match="unexpected end"):
         llama.grammar('root ::= "')
     assert capfd.readouterr().err == "a line of another thread\n"
@@ -299,7 +298,12 @@ def test_a_json_schema_accepts_what_matches_it(llama: Model, value: object) -> N
 
 def test_loading_reports_growing_progress(ggufs: dict[str, Path]) -> None:
     seen: list[float] = []
-    open_model(ggufs["llama"], ONE_THREAD, lambda done: seen.append(done) is None).close()
+
+    def progress(done: float) -> bool:
+        seen.append(done)
+        return True
+
+    open_model(ggufs["llama"], ONE_THREAD, progress).close()
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
@@ -341,6 +345,7 @@ from edgespec.errors import EdgespecError
 from edgespec.gguf_header import read_header
 from edgespec.protocols import ContextOptions, ModelOptions
 from edgespec_backends.llamacpp import open_model
+from edgespec_backends.llamacpp.lib import llama as llama_cpp
 
 for path in sorted(Path(sys.argv[1]).glob("*.gguf")):
     print(path.name, end=" ", flush=True)
@@ -425,6 +430,7 @@ from pathlib import Path
 from edgespec.errors import NotEnoughMemory
 from edgespec.protocols import ContextOptions, ModelOptions
 from edgespec_backends.llamacpp import open_model
+from edgespec_backends.llamacpp.lib import llama as llama_cpp
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 model = open_model(Path(sys.argv[1]), ModelOptions(threads=1))
@@ -461,7 +467,7 @@ def test_logits_are_rows_of_the_whole_vocabulary(llama: Model) -> None:
     rows = [context.logits(row).copy() for row in range(2)]
     assert [row.shape for row in rows] == [(320,)] * 2
     assert [row.dtype for row in rows] == [np.float32] * 2
-    assert not np.array_equal(*rows)
+    assert not np.array_equal(rows[0], rows[1])
     with pytest.raises(IndexError):
         context.logits(2)
     context.close()

@@ -7,7 +7,7 @@ from random import Random
 from statistics import mean
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespec.acceptance import AcceptanceModel, SourceModel
@@ -80,6 +80,7 @@ def test_a_change_of_the_text_is_followed() -> None:
     assert model.recent < 0.2
 
 
+@settings(deadline=None)
 @given(lessons=st.lists(st.tuples(features, st.booleans()), max_size=60), asked=features)
 def test_probabilities_are_never_certain(
     lessons: list[tuple[tuple[float, float], bool]], asked: tuple[float, float]
@@ -91,6 +92,7 @@ def test_probabilities_are_never_certain(
     assert 0 < model.probability(asked) < 1
 
 
+@settings(deadline=None)
 @given(ranks=st.lists(st.integers(1, 3), max_size=300))
 def test_the_alternatives_never_take_all_that_the_first_choice_leaves(ranks: list[int]) -> None:
     model = SourceModel.prior(2, 0.6)

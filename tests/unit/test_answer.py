@@ -297,9 +297,12 @@ def test_every_source_is_named_in_the_tokens() -> None:
 
 
 def test_no_draft_is_asked_for_without_speculation() -> None:
-    bench = Bench(Setting())
-    events = list(bench.events(Request(PROMPT, max_tokens=20, speculate=False)))
+    bench = Bench(Setting(("suffix", "twin")))
+    sampling = SamplingParams(0.0, logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(PROMPT, sampling, speculate=False)
+    events = list(bench.events(request))
     assert finish(events).stats.drafted == 0
+    assert bench.suffix[0].propose([*PROMPT, *ids(events)], 4)
     assert bench.drafter_context is not None
     assert bench.drafter_context.decodes == 0
     assert {size for size, _ in bench.context.batches[1:]} == {1}

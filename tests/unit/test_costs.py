@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespec.costs import CostModel, CostTable
@@ -24,6 +24,7 @@ def test_a_staircase_keeps_its_steps() -> None:
     assert costs.verify(6, 0) == pytest.approx(37 + (50 - 37) / 3)
 
 
+@settings(deadline=None)
 @given(verify=sizes)
 def test_beyond_what_was_measured_a_larger_batch_never_gets_cheaper(
     verify: dict[int, float],
@@ -33,6 +34,7 @@ def test_beyond_what_was_measured_a_larger_batch_never_gets_cheaper(
     assert all(before <= after for before, after in pairwise(beyond))
 
 
+@settings(deadline=None)
 @given(verify=sizes, n=st.integers(1, 32))
 def test_between_two_measured_sizes_the_cost_is_between_theirs(
     verify: dict[int, float], n: int
@@ -81,6 +83,7 @@ def test_sizes_that_were_not_seen_drift_like_the_other_batches() -> None:
     assert costs.verify(16, 0) == pytest.approx(2 * STAIRS[16])
 
 
+@settings(deadline=None)
 @given(
     observed=st.lists(st.tuples(st.integers(2, 17), st.floats(0.1, 10)), max_size=40),
     depth=st.integers(0, 500),
@@ -138,6 +141,7 @@ def test_a_contended_or_wide_step_is_compared_with_what_it_should_have_cost() ->
     assert costs.draft(0) == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(
     verify=sizes,
     trusted=st.booleans(),

@@ -1,7 +1,7 @@
 """The debt guard: whatever happens, an answer costs at most 5 % and two steps over plain."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespec.guard import DebtGuard
@@ -18,6 +18,7 @@ rounds = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rounds=rounds, plain=steps)
 def test_the_bound_holds_if_only_allowed_rounds_are_taken(
     rounds: list[tuple[float, float, int]], plain: float
@@ -35,6 +36,7 @@ def test_the_bound_holds_if_only_allowed_rounds_are_taken(
         assert guard.debt == pytest.approx(spent - saved)
 
 
+@settings(deadline=None)
 @given(rounds=rounds, plain=st.lists(steps, min_size=60, max_size=60))
 def test_the_bound_holds_while_the_plain_step_slows_down(
     rounds: list[tuple[float, float, int]], plain: list[float]
@@ -49,6 +51,7 @@ def test_the_bound_holds_while_the_plain_step_slows_down(
         assert spent <= 1.05 * saved + 2 * step + ROUNDING
 
 
+@settings(deadline=None)
 @given(slack=st.floats(0, 0.5), steps=st.floats(0, 5), feared=st.floats(0, 20))
 def test_a_first_round_may_cost_its_token_and_what_may_be_lost(
     slack: float, steps: float, feared: float

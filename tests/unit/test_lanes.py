@@ -131,7 +131,7 @@ class WalkInEightLanes(Walk):
     count = 8
 
 
-walks = settings(max_examples=120, stateful_step_count=25, deadline=None)
+walks = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestWalk = Walk.TestCase
 TestWalk.settings = walks
 TestWalkInTwoLanes = WalkInTwoLanes.TestCase

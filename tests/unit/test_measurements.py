@@ -175,13 +175,13 @@ json_values = st.recursive(
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) in a JSON value."""
-    if isinstance(value, dict):
-        found = [(value, name) for name in value]
-    elif isinstance(value, list):
-        found = [(value, index) for index in range(len(value))]
-    else:
+    if not isinstance(value, dict | list):
         return []
-    return found + [place for inner, name in found for place in places(inner[name])]
+    names: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+    return [
+        *((value, name) for name in names),
+        *(place for name in names for place in places(value[name])),
+    ]
 
 
 @settings(on_files, max_examples=300)
@@ -250,6 +250,7 @@ def test_a_longer_file_with_the_same_ends_is_another_file(tmp_path: Path) -> Non
     assert len(ids) == 3
 
 
+@settings(deadline=None)
 @given(parts=st.lists(st.text(alphabet="ab", max_size=3) | st.integers(0, 9), max_size=4))
 def test_a_key_is_a_file_name_that_depends_on_every_part(parts: list[str | int]) -> None:
     name = key(*parts)

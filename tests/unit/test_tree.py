@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespec.events import Source
@@ -87,6 +87,7 @@ def test_a_path_leads_from_below_the_root_to_the_node() -> None:
     assert tree.root.path() == []
 
 
+@settings(deadline=None)
 @given(steps=additions)
 def test_survival_is_the_product_along_the_path(
     steps: list[tuple[int, int, float, Source]],
@@ -102,6 +103,7 @@ def test_survival_is_the_product_along_the_path(
         assert node.probability == max(rivals)
 
 
+@settings(deadline=None)
 @given(
     steps=additions, least=st.floats(0.001, 0.9), looked_past=st.sets(st.integers(0, 30)),
     underway=st.sets(st.integers(0, 30)),
@@ -135,6 +137,7 @@ def test_leaves_are_the_nodes_worth_looking_past_the_likeliest_first(
         assert all(place < order[id(node)] for place in above)
 
 
+@settings(deadline=None)
 @given(steps=additions, data=st.data())
 def test_following_a_path_keeps_exactly_what_hangs_on_its_end(
     steps: list[tuple[int, int, float, Source]], data: st.DataObject
@@ -153,6 +156,7 @@ def test_following_a_path_keeps_exactly_what_hangs_on_its_end(
     assert [node for node in nodes if tree.holds(node)] == below
 
 
+@settings(deadline=None)
 @given(steps=additions, tokens=st.lists(st.integers(0, 4), min_size=1, max_size=5))
 def test_a_surprise_leaves_only_the_last_token(
     steps: list[tuple[int, int, float, Source]], tokens: list[int]
