@@ -130,7 +130,9 @@ class Answer:
         if limit > 0:
             for source in self._sources:
                 chain = source.propose(self._history, limit)
-                self._scheduler.offer(source.name, self._scheduler.root, chain)
+                # A drafter that looks past these tokens could not follow the grammar otherwise.
+                count = self._sampler.permitted([candidate.token for candidate in chain])
+                self._scheduler.offer(source.name, self._scheduler.root, chain[:count])
 
     def _learn(self, drafts: Sequence[Node], emitted: Sequence[int], begin: float) -> None:
         accepted = sum(node.token == token for node, token in zip(drafts, emitted, strict=False))

@@ -88,6 +88,17 @@ class DraftThread:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            # A defect here must not leave the target waiting for a thread that is gone.
+            with self._monitor:
+                self.busy = False
+                if self._task:
+                    self._fail(self._task, error)
+                self._monitor.notify_all()
+
+    def _work(self) -> None:
         while (work := self._next()) is not None:
             task, fresh, nodes, tails = work
             begin = self._clock()

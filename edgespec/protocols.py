@@ -153,7 +153,7 @@ class Grammar(Protocol):
         """For each id, whether it may come next. Shape as `ids`."""
 
     def accept(self, token: int) -> None:
-        """Advance by one emitted token."""
+        """Advance by one emitted token, which `mask` must allow."""
 
     def clone(self) -> "Grammar":
         """An independent copy of the state."""

@@ -136,7 +136,7 @@ class Scheduler:
         model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
         for rank, other in enumerate(candidates[1 : self.alternatives + 1], start=1):
             share = (1 - first.probability) * model.share(rank)
-            self._tree.add(node, other.token, share, Source.DRAFTER)
+            self._tree.add(node, other.token, share, Source.DRAFTER).rank = rank
         return True
 
     def _growth(self, survival: Sequence[float]) -> float:
@@ -177,8 +177,7 @@ class Scheduler:
             node = node.children.get(token)
 
     def _learn_rank(self, node: Node, token: int) -> None:
-        if node.expanded and token in node.children:
-            drafted = [c.token for c in node.children.values() if c.source is Source.DRAFTER]
-            if token in drafted and (rank := drafted.index(token)):
-                model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
-                model.learn_rank(min(rank, self.alternatives))
+        child = node.children.get(token)
+        if child is not None and child.rank:
+            model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
+            model.learn_rank(child.rank)

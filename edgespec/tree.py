@@ -21,7 +21,8 @@ class Node:
     """One proposed token. `probability` is that of being emitted, given that its parent was.
 
     `features` are what the acceptance model judged it by; None for the root and for nodes whose
-    probability was derived from a sibling's. `expanded` means that the drafter has looked past
+    probability was derived from a sibling's: alternative number `rank` to the drafter's first
+    choice, 0 for all others. `expanded` means that the drafter has looked past
     this node, so its children are all that it proposes here.
     """
 
@@ -30,6 +31,7 @@ class Node:
     probability: float = 1.0
     source: Source = Source.TARGET
     features: Features | None = None
+    rank: int = 0
     expanded: bool = False
     expanding: bool = False
     children: dict[int, "Node"] = field(default_factory=dict)

@@ -125,6 +125,17 @@ class Sampler:
         """True if accepted tokens change later choices, other than through the logits."""
         return self._grammar is not None or self._params.penalises
 
+    def permitted(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens` in a row the grammar lets come next."""
+        if self._grammar is None or not tokens:
+            return len(tokens)
+        grammar = self._grammar.clone()
+        for count, token in enumerate(tokens):
+            if not grammar.mask(np.array([token], np.int32))[0]:
+                return count
+            grammar.accept(token)
+        return len(tokens)
+
     def accept(self, token: int) -> None:
         """Advance the history, and the grammar, by one token."""
         self._penalties.accept(token)

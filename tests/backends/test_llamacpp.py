@@ -199,6 +199,16 @@ def test_a_clone_goes_its_own_way(llama: Model) -> None:
     assert allowed(third, llama) == may_follow(b"x", llama)
 
 
+@pytest.mark.parametrize("text", ["b", "aa", SPECIALS[0]])
+def test_a_token_that_the_grammar_forbids_is_refused(llama: Model, text: str) -> None:
+    grammar = llama.grammar('root ::= "a" "c"')
+    token = llama.tokenizer.encode(text, add_special=False, parse_special=True)[0]
+    grammar.accept(encode(llama, "a")[0])
+    with pytest.raises(ValueError, match="does not allow"):
+        grammar.accept(token)
+    assert allowed(grammar, llama) == {encode(llama, "c")[0]}
+
+
 @pytest.mark.parametrize(
     ("gbnf", "words"),
     [

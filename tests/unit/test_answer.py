@@ -333,6 +333,34 @@ def test_the_answer_ends_with_the_first_token_that_the_context_cannot_hold(
     assert len(bench.context.held()) == N_CTX
 
 
+def test_a_suffix_match_that_the_grammar_forbids_hurts_nobody() -> None:
+    for seed in range(30):
+        sampling = SamplingParams(0.9, grammar="1", seed=seed, logit_bias={LANGUAGE.eog: -100.0})
+        bench = Bench(Setting(("suffix", "twin"), (4,)))
+        bench.suffix = [SuffixMatch(1)]
+        request = Request((*range(28), *range(28)), sampling, max_tokens=20)
+        events = list(bench.events(request))
+        check_answer(bench, request, events)
+        assert notices(events) == []
+
+
+def test_a_drafter_of_fewer_tokens_drafts_where_it_knows_them_all() -> None:
+    sampling = SamplingParams(
+        0.0, repeat_penalty=1.1, logit_bias={30: -200.0, 29: -200.0, 28: -200.0, 31: -200.0}
+    )
+    bench = Bench(Setting(("smaller vocabulary",)))
+    request = Request(PROMPT, sampling, max_tokens=20)
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    assert notices(events) == []
+    assert finish(events).stats.drafted > 0
+    other = Request((*PROMPT, 30), sampling, max_tokens=20)
+    events = list(bench.events(other))
+    check_answer(bench, other, events)
+    assert notices(events) == []
+    assert finish(events).stats.drafted == 0
+
+
 def test_an_end_inside_accepted_drafts_ends_the_answer_there() -> None:
     inside = 0
     for seed in range(40):

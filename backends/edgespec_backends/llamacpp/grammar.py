@@ -50,7 +50,9 @@ class LlamaGrammar:
         return np.asarray(candidates["logit"] > -np.inf)
 
     def accept(self, token: int) -> None:
-        """Advance by one emitted token."""
+        """Advance by one emitted token. Raises ValueError for one that may not come next."""
+        if not self.mask(np.array([token], np.int32))[0]:  # libllama would end the process.
+            raise ValueError(f"the grammar does not allow token {token} here")
         llama.llama_sampler_accept(self._sampler, token)
 
     def clone(self) -> "LlamaGrammar":
