@@ -60,9 +60,10 @@ def test_edgespec_alone_at_a_terminal_is_a_chat() -> None:
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
-    # A model that goes on and on, up to the end of a large context.
-    path = llama_gguf(tmp_path / "tiny.gguf", context=8192)
-    with Terminal(*CHAT, "--model", str(path), "--temperature", "0") as chat:
+    # A model that goes on and on, token by token, up to the end of a large context.
+    path = llama_gguf(tmp_path / "tiny.gguf", n_layer=8, d=256, ff=1024, context=8192)
+    slowly = ("--model", str(path), "--temperature", "0", "--no-speculate")
+    with Terminal(*CHAT, *slowly) as chat:
         chat.until("User: ")
         chat.type("\x03")
         assert "/exit or Ctrl+D leaves" in chat.until(PROMPT)
