@@ -1,7 +1,8 @@
 """One answer: prefill, then rounds of draft, verify and accept until it ends."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from threading import Condition
 from time import perf_counter
 
@@ -15,9 +16,6 @@ from edgespec.scheduler import Scheduler
 from edgespec.sources.source import InstantSource
 from edgespec.text import TextStream
 from edgespec.tree import Node
-
-_PATIENCE = 3.0, 0.05
-"""How much longer than estimated (factor, and seconds on top) the target waits for drafts."""
 
 
 @dataclass(slots=True)
@@ -74,22 +72,41 @@ class Answer:
             token = self._emit(0)
             first = self._clock()
             yield token
-            with self._monitor:
-                self._scheduler.start(token.id, len(self._request.prompt), first, self._limit())
-                self._advance([token.id])
+            if self._request.speculate:
+                self._start(token, first)
             while self._reason is None:
-                yield from self._round()
+                yield from self._speculate() if self._request.speculate else self._plainly()
             yield self._finish(prefilled - begin, first - begin, self._clock() - first)
         finally:
             if self._drafter:
                 self._drafter.end()
 
-    def _round(self) -> Iterator[StepEvent]:
+    def _start(self, token: Token, now: float) -> None:
+        with self._monitor:
+            self._scheduler.start(token.id, token.position, now, self._limit())
+            self._advance([token.id])
+
+    def _speculate(self) -> Iterator[StepEvent]:
+        """One planned round, and the plain steps that may pass before the next is planned."""
         drafts = self._plan()
         if self._drafter and (failure := self._drafter.take_failure()):
             yield Notice(f"the drafter failed, the answer goes on without it: {failure}")
-        self._counts.rounds += 1
         begin = self._clock()
+        emitted = yield from self._decode(drafts)
+        self._learn(drafts, emitted, begin)
+        resting: list[int] = []
+        while self._reason is None and len(resting) < self._scheduler.rest:
+            resting += yield from self._decode([])
+        if resting:
+            self._rested(resting)
+
+    def _plainly(self) -> Iterator[StepEvent]:
+        while self._reason is None:
+            yield from self._decode([])
+
+    def _decode(self, drafts: Sequence[Node]) -> Generator[StepEvent, None, list[int]]:
+        """One decode of the target over the last token and `drafts`; returns what it emitted."""
+        self._counts.rounds += 1
         self._cache.verify([self._history[-1], *(node.token for node in drafts)])
         emitted: list[int] = []
         for row, draft in enumerate([*drafts, None]):
@@ -99,24 +116,23 @@ class Answer:
             if self._reason is not None or draft is None or token.id != draft.token:
                 break
         self._cache.truncate(len(self._history) - 1)
-        self._learn(drafts, emitted, begin)
+        return emitted
 
     def _plan(self) -> list[Node]:
         """The drafts to verify now, once the scheduler thinks that there are enough."""
         with self._monitor:
             self._offer()
             self._monitor.notify_all()
-            patience: float | None = None
+            deadline = inf
             while True:
                 now = self._clock()
-                patient = patience is None or now < patience
-                decision = self._scheduler.next_batch(now, can_wait=patient and self._drafting())
+                can_wait = now < deadline and self._drafting()
+                decision = self._scheduler.next_batch(now, can_wait=can_wait)
                 if not isinstance(decision, Wait):
                     self._monitor.notify_all()
                     return decision
-                if patience is None:
-                    patience = now + _PATIENCE[0] * decision.seconds + _PATIENCE[1]
-                self._monitor.wait(patience - now)
+                deadline = min(deadline, now + decision.patience)
+                self._monitor.wait(deadline - now)
 
     def _drafting(self) -> bool:
         """True if the drafter is at work or will be as soon as the monitor is free."""
@@ -143,14 +159,18 @@ class Answer:
             self._scheduler.verified(emitted, now - begin, now, self._limit())
             self._advance(emitted)
 
+    def _rested(self, emitted: Sequence[int]) -> None:
+        now = self._clock()
+        with self._monitor:
+            self._scheduler.rested(emitted, now, self._limit())
+            self._advance(emitted)
+
     def _advance(self, tokens: Sequence[int]) -> None:
         if self._drafter:
             self._drafter.advance(tokens)
 
     def _limit(self) -> int:
         """The most drafts that one verification can hold and that the answer can still use."""
-        if not self._request.speculate:
-            return 0
         limit = min(self._cache.context.max_outputs, self._cache.context.n_batch, self._cache.room)
         if self._request.max_tokens is not None:
             limit = min(limit, self._request.max_tokens - self._counts.tokens)
@@ -201,6 +221,6 @@ class Answer:
             prefill=prefill,
             ttft=ttft,
             decode=decode,
-            plain_step=self._scheduler.plain_step,
+            plain_step=self._scheduler.plain_step if self._request.speculate else None,
         )
         return Finish(self._reason, self._text.finish(), stats)

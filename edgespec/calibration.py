@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from threading import Event, Thread
 from time import perf_counter
+from typing import Self
 
 from edgespec.costs import CostModel, CostTable
 from edgespec.protocols import Context, Rollback, Row
@@ -55,7 +56,7 @@ class Calibrator:
             return CostTable(verify, {0: 0.0})
         draft = {0: self._draft_time(1)}
         row = self._row_cost(draft[0])
-        slow_target, slow_drafter = self._contention(shallow[1], draft[0])
+        slow_target, slow_drafter = self._contention()
         self.target.clear()
         self.drafter.clear()
         return CostTable(verify, draft, slow_target, slow_drafter, row)
@@ -85,24 +86,22 @@ class Calibrator:
             return 1.0
         return max(self._draft_time(rows) / single - 1, 0.0) / (rows - 1)
 
-    def _contention(self, verify: float, draft: float) -> tuple[float, float]:
-        """By what factors target and drafter slow down while the other runs."""
+    def _contention(self) -> tuple[float, float]:
+        """By what factors target and drafter slow down while the other runs.
+
+        Each busy step has an idle one right before it, so that whatever else slows this machine
+        down slows both.
+        """
         assert self.drafter is not None
         drafter = self.drafter
-        stop, times = Event(), [draft]
-
-        def keep_drafting() -> None:
-            while not stop.is_set():
-                times.append(self._time_rows(drafter, 1))
-
-        thread = Thread(target=keep_drafting, name="edgespec-calibration")
-        thread.start()
-        try:
-            slowed = median(self._time(self.target, 1, 0) for _ in range(2 * _REPEATS + 1))
-        finally:
-            stop.set()
-            thread.join()
-        return max(slowed / verify, 1.0), max(median(times) / draft, 1.0)
+        targets: list[float] = []
+        drafters: list[float] = []
+        for _ in range(2 * _REPEATS + 1):
+            idle = self._time(self.target, 1, 0), self._time_rows(drafter, 1)
+            with _Busy(lambda: self._time_rows(drafter, 1)) as busy:
+                targets.append(self._time(self.target, 1, 0) / idle[0])
+            drafters.extend(seconds / idle[1] for seconds in busy.times)
+        return max(median(targets), 1.0), max(median(drafters), 1.0)
 
     def _time(self, context: Context, n: int, depth: int) -> float:
         tokens = [index % context.n_vocab for index in range(7, 7 + n)]
@@ -125,6 +124,31 @@ class Calibrator:
         for start in range(0, depth, context.n_batch):
             count = min(context.n_batch, depth - start)
             context.decode(_filler(count), start, outputs=0)
+
+
+class _Busy:
+    """Repeats a step on a thread of its own until the context ends; at least once."""
+
+    def __init__(self, step: Callable[[], float]) -> None:
+        self.times: list[float] = []
+        self._step = step
+        self._stop = Event()
+        self._begun = Event()
+        self._thread = Thread(target=self._run, name="edgespec-calibration")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._begun.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._begun.set()
+        while not (self.times and self._stop.is_set()):
+            self.times.append(self._step())
 
 
 def _filler(count: int) -> Sequence[int]:

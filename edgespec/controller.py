@@ -8,8 +8,12 @@ from edgespec.costs import CostModel
 from edgespec.guard import DebtGuard
 
 _MEMORY = 0.98
-_FIRST_LOOK, _RAREST_LOOK = 4, 128
+_LOOK_SHARE = 0.01
+"""The most that looking at drafts may add to plain decoding."""
 _LOOK_AHEAD = 4
+_STEADY = 0.9
+_PLANNING_SHARE = 0.01
+"""The most that planning may add to plain decoding."""
 _PLAIN_EVERY = 64
 """Rounds after which a plain step shows what the guard compares with."""
 
@@ -29,6 +33,7 @@ class Outlook:
     limit: int
     depth: int
     waited: float = 0.0
+    prepared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,18 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let the drafter go on; `drafts` in all are worth waiting for, `seconds` is the estimate."""
+    """Let the drafter go on until `drafts` are ready, but for no longer than `patience` seconds."""
 
     drafts: int
-    seconds: float
+    patience: float
+
+
+_PATIENCE = 3.0, 0.05
+"""How much longer than estimated (factor, and seconds on top) a drafter may take."""
+
+
+def _patience(eta: float) -> float:
+    return _PATIENCE[0] * eta + _PATIENCE[1]
 
 
 class Policy(Protocol):
@@ -51,6 +64,8 @@ class Policy(Protocol):
 
     costs: CostModel
 
+    @property
+    def rest(self) -> int: ...
     def start(self) -> None: ...
     def plan(self, outlook: Outlook) -> Verify | Wait: ...
     def finished(
@@ -67,6 +82,11 @@ class FixedPolicy:
         self._drafts = drafts
         self._overlap = overlap
 
+    @property
+    def rest(self) -> int:
+        """None: every round is planned."""
+        return 0
+
     def start(self) -> None:
         """Nothing to reset."""
 
@@ -76,7 +96,7 @@ class FixedPolicy:
         ready = len(outlook.survival)
         if ready >= wanted or outlook.growth == 0:
             return Verify(min(ready, wanted))
-        return Wait(wanted, (wanted - ready) * self.costs.draft(outlook.depth))
+        return Wait(wanted, _patience((wanted - ready) * self.costs.draft(outlook.depth)))
 
     def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:
         """Nothing to learn."""
@@ -100,8 +120,10 @@ class Controller:
         self._tokens = 0.0
         self._seconds = 0.0
         self._plain_run = 0
-        self._next_look = _FIRST_LOOK
+        self._unseen = 0
         self._unchecked = 0
+        self._waited = False
+        self._planning = 0.0
 
     def rate(self, depth: int) -> float:
         """Tokens per second that are achieved, at least those of plain decoding."""
@@ -112,20 +134,32 @@ class Controller:
         """What the idle target should do now."""
         if self._unchecked >= _PLAIN_EVERY:
             return Verify(0)
-        allowed = [k for k in range(outlook.limit + 1) if self._allowed(k, outlook)]
-        best = max(allowed, key=lambda k: self._value(k, outlook))
         ready = len(outlook.survival)
+        # How long the drafter still needs for a prompt is not known: the target goes on alone.
+        limit = outlook.limit if outlook.prepared else min(ready, outlook.limit)
+        allowed = [k for k in range(limit + 1) if self._allowed(k, outlook)]
+        best = max(allowed, key=lambda k: self._value(k, outlook))
         if best == 0 and ready == 0 and self._time_to_look(outlook):
             best = min(_LOOK_AHEAD, outlook.limit)
             if not self._allowed(best, outlook):
                 return Verify(0)
         if best <= ready:
             return Verify(best)
-        return Wait(best, self._eta(best, outlook))
+        self._waited = True
+        return Wait(best, self._patience(best, outlook))
 
     def start(self) -> None:
         """A new answer begins."""
         self.guard.start()
+
+    @property
+    def rest(self) -> int:
+        """Plain steps that dilute the cost of a plan which led to a plain step.
+
+        Next to a large model's step a plan costs nothing; next to a tiny one's it would eat the
+        slack that the guard allows.
+        """
+        return int(self._planning / _PLANNING_SHARE) if self._plain_run else 0
 
     def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:
         """A round ended: `drafts` verified and `tokens` emitted, `seconds` since the one before.
@@ -137,11 +171,16 @@ class Controller:
         # A plain step is its own measure of what plain decoding would have cost, slow or not.
         self.guard.record(seconds, tokens, self.costs.verify(1, depth) if drafts else step)
         if drafts:
-            self._plain_run, self._next_look = 0, _FIRST_LOOK
+            self._plain_run = 0
             self._unchecked += 1
         else:
-            self._plain_run += 1
+            self._plain_run += tokens
+            self._unseen += tokens
             self._unchecked = 0
+            if seconds > step and not self._waited:
+                share = min((seconds - step) / step, 1.0)
+                self._planning += (1 - _STEADY) * (share - self._planning)
+        self._waited = False
 
     def overlaps(self, drafts: float, hit_rate: float, depth: int) -> bool:
         """True if drafting while the target verifies hides more time than it costs.
@@ -164,16 +203,27 @@ class Controller:
         missing = drafts - len(outlook.survival)
         return missing * self.costs.draft(outlook.depth) if missing > 0 else 0.0
 
+    def _patience(self, drafts: int, outlook: Outlook) -> float:
+        """How long the target may wait: a late drafter must not break the guard's bound either."""
+        depth = outlook.depth
+        room = self.guard.room(self.costs.verify(1, depth)) - self.costs.feared(drafts + 1, depth)
+        return min(_patience(self._eta(drafts, outlook)), max(room - outlook.waited, 0.0))
+
     def _allowed(self, drafts: int, outlook: Outlook) -> bool:
         step = self.costs.feared(drafts + 1, outlook.depth)
         seconds = outlook.waited + self._eta(drafts, outlook) + step
         return drafts == 0 or self.guard.allows(seconds, self.costs.verify(1, outlook.depth))
 
     def _time_to_look(self, outlook: Outlook) -> bool:
-        """True every so often in a run of plain steps, ever more rarely while nothing changes."""
-        if outlook.growth == 0 or self._plain_run < self._next_look:
+        """True as often among plain steps as a look at the next draft is cheap beside them.
+
+        What the drafter says here may be far better than what it said of late, and whether it was
+        right is learnt for nothing.
+        """
+        step, look = self.costs.verify(1, outlook.depth), self.costs.draft(outlook.depth)
+        if outlook.growth == 0 or not outlook.prepared or self._unseen * step < look / _LOOK_SHARE:
             return False
-        self._plain_run, self._next_look = 0, min(2 * self._next_look, _RAREST_LOOK)
+        self._unseen = 0
         return True
 
 

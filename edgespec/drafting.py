@@ -146,7 +146,7 @@ class DraftThread:
     ) -> None:
         with self._monitor:
             self.busy = False
-            task.begun = True
+            task.begun = task.scheduler.prepared = True
             for node in nodes:
                 node.expanding = False
             if task is self._task:

@@ -67,8 +67,8 @@ class Notice:
 class Stats:
     """What one answer cost and what speculation gained. Times in seconds.
 
-    `plain_step` is the measured time of one plain step of the target in this answer (None if
-    none ran); `rounds` counts target decodes after prefill.
+    `plain_step` is the measured time of one plain step of the target (None if the answer was not
+    to be speculated: there is nothing to compare); `rounds` counts target decodes after prefill.
     """
 
     prompt_tokens: int

@@ -25,8 +25,12 @@ class DebtGuard:
 
     def allows(self, seconds: float, plain_step: float) -> bool:
         """True if a round that takes `seconds` cannot break the bound."""
+        return seconds <= self.room(plain_step)
+
+    def room(self, plain_step: float) -> float:
+        """How many seconds the next round may take without breaking the bound."""
         credit = (1 + self._slack) * (self._plain + plain_step) + self._steps * plain_step
-        return self._spent + seconds <= credit
+        return credit - self._spent
 
     @property
     def debt(self) -> float:

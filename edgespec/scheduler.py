@@ -36,13 +36,17 @@ class Scheduler:
         self.alternatives = alternatives
         self.drafting = drafting
         """False once there is no drafter (any more)."""
+        self.prepared = False
+        """True once the drafter has decoded the prompt."""
         self._tree = DraftTree(0)
         self._started = False
         self._depth = 0
         self._limit = 0
         self._round_began = 0.0
         self._verifying: list[Node] | None = None
-        self._waiting = False
+        self._waiting_since: float | None = None
+        self._waited = 0.0
+        self._resting = False
         self._usual_drafts = 3.0
         self._hit_rate = 0.6
 
@@ -73,31 +77,51 @@ class Scheduler:
 
         `can_wait` says that the drafter is at work.
         """
+        self._resting = False
         path = self._tree.best_path()[: self._limit]
         survival = survivals(path)
         growth, limit = 0.0, len(path)
         if self.drafting and can_wait:
             growth, limit = self._growth(survival), self._limit
         waited = now - self._round_began
-        outlook = Outlook(survival, growth, limit, self._depth, waited)
+        outlook = Outlook(survival, growth, limit, self._depth, waited, self.prepared)
         decision = self._controller.plan(outlook)
-        self._waiting = isinstance(decision, Wait)
         if isinstance(decision, Wait):
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
             return decision
+        if self._waiting_since is not None:
+            self._waited, self._waiting_since = now - self._waiting_since, None
         self._verifying = path[: decision.drafts]
         return self._verifying
 
     def verified(self, tokens: Sequence[int], seconds: float, now: float, limit: int) -> None:
         """The target emitted `tokens` in answer to the last batch, which took it `seconds`."""
         drafts = self._verifying or []
-        self._controller.costs.observe_verify(len(drafts) + 1, self._depth, seconds)
-        self._learn(tokens)
         round_ = now - self._round_began
+        # Planning is part of what a verification costs, and of what a plain step does not.
+        cost = round_ - self._waited if drafts else seconds
+        self._controller.costs.observe_verify(len(drafts) + 1, self._depth, cost)
+        self._learn(tokens)
         self._controller.finished(round_, seconds, len(drafts), len(tokens), self._depth)
         if drafts:
             self._usual_drafts += (1 - _MEMORY) * (len(drafts) - self._usual_drafts)
         hit = self._tree.reroot(tokens) and self._tree.root.expanded
         self._hit_rate += (1 - _MEMORY) * (hit - self._hit_rate)
+        self._open_round(self._depth + len(tokens), now, limit)
+        self._resting = self.rest > 0
+
+    @property
+    def rest(self) -> int:
+        """Plain steps that may pass before `next_batch` is asked again."""
+        return self._controller.rest
+
+    def rested(self, tokens: Sequence[int], now: float, limit: int) -> None:
+        """The target emitted `tokens` one by one, without a plan."""
+        round_ = now - self._round_began
+        step = round_ / len(tokens)
+        self._controller.costs.observe_verify(1, self._depth, step)
+        self._controller.finished(round_, step, 0, len(tokens), self._depth)
+        self._tree.reroot(tokens)
         self._open_round(self._depth + len(tokens), now, limit)
 
     def next_expansion(self) -> list[Node]:
@@ -120,7 +144,8 @@ class Scheduler:
         least = max(_WORTH_DRAFTING, row if self._verifying is not None else 1.5 * row)
         leaves = [node for _, node in self._tree.leaves(least)]
         tip = self._tree.tip
-        if self._waiting and tip not in leaves and not (tip.expanded or tip.expanding):
+        waited_for = self._waiting_since is not None and not (tip.expanded or tip.expanding)
+        if waited_for and tip not in leaves:
             leaves.insert(0, tip)
         return leaves[: self._rows]
 
@@ -148,12 +173,15 @@ class Scheduler:
 
     def _open_round(self, depth: int, now: float, limit: int) -> None:
         self._verifying = None
-        self._waiting = False
+        self._waiting_since = None
+        self._waited = 0.0
         self._depth = depth
         self._limit = min(limit, self._max_drafts)
         self._round_began = now
 
     def _drafter_may_work(self) -> bool:
+        if self._resting:
+            return False
         if self._verifying is None:
             return True
         return self._controller.overlaps(self._usual_drafts, self._hit_rate, self._depth)

@@ -28,6 +28,7 @@ class Told:
         self._lengths = cycle(lengths)
         self._wanted: int | None = None
         self._overlap = overlap
+        self.rest = 0
 
     def tell(self, lengths: Iterable[int]) -> None:
         """Other lengths from now on, and a new memory."""

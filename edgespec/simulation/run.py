@@ -42,6 +42,7 @@ class _Run:
         self._text = text
         self._limit = machine.max_batch - 1
         self._scheduler = Scheduler(policy, AcceptanceModel(), max_drafts=self._limit)
+        self._scheduler.prepared = True
         self.now = 0.0
         self.rounds = 0
         self.worst_excess = 0.0

@@ -547,3 +547,19 @@ def test_what_is_shared_with_the_last_answer_is_not_decoded_again() -> None:
     events = list(bench.events(Request((*PROMPT, *first, 7), sampling, max_tokens=1)))
     assert bench.context.decoded - before == 2
     assert finish(events).stats.cached_tokens == len(PROMPT) + 4
+
+
+@given(rest=st.integers(0, 5), lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=40)
+def test_rounds_that_nobody_planned_change_nothing(rest: int, lengths: list[int]) -> None:
+    sampling = SamplingParams(0.8, seed=3, logit_bias={LANGUAGE.eog: -100.0})
+    bench = Bench(Setting(("suffix", "twin"), tuple(lengths)))
+    bench.policy.rest = rest
+    request = Request(PROMPT, sampling, max_tokens=40)
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    assert sum(done.tokens for done in bench.rounds) == 39
+    rests = [done.tokens for done in bench.rounds if not done.drafts and done.tokens > 1]
+    assert all(tokens <= rest for tokens in rests)
+    if rest > 1:
+        assert rests

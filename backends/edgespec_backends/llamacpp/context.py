@@ -43,6 +43,8 @@ class LlamaContext:
         self.rollback = _rollback(recurrent, self.rollback_limit)
         self._batch = Batch(self.n_batch)
         self._rows: Logits = np.empty((0, self.n_vocab), np.float32)
+        self._address: int | None = None
+        self._outputs = 0
 
     def decode(
         self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
@@ -72,11 +74,14 @@ class LlamaContext:
             raise BackendError(f"the cache has no room for {batch.n_tokens} more tokens")
         if code != _OK:
             raise BackendError(f"decoding failed with code {code}: {recent_errors()}")
+        self._outputs = outputs
         if outputs:
-            self._rows = self._view(outputs)
+            self._refresh()
 
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,); valid until the next decode."""
+        if not 0 <= row < self._outputs:
+            raise IndexError(f"row {row} of {self._outputs} rows of logits")
         return np.asarray(self._rows[row])
 
     def truncate(self, length: int, *, sequence: int = 0) -> bool:
@@ -132,16 +137,19 @@ class LlamaContext:
             raise ValueError(f"{outputs} outputs of {len(tokens)}; at most {self.max_outputs}")
         if position < 0 or position + len(tokens) > self.n_ctx:
             raise ValueError(f"positions up to {position + len(tokens)} exceed {self.n_ctx}")
-        if not all(0 <= token < self.n_vocab for token in tokens):
+        if min(tokens) < 0 or max(tokens) >= self.n_vocab:
             raise ValueError(f"a token is outside the vocabulary of {self.n_vocab}")
 
-    def _view(self, outputs: int) -> Logits:
+    def _refresh(self) -> None:
+        """Look at the logits where they are now; libllama may move them to make room."""
         address = ctypes.cast(llama.llama_get_logits(self._context), ctypes.c_void_p).value
         if address is None:
             raise BackendError("the engine kept no logits")
-        size = outputs * self.n_vocab
-        values = memoryview((ctypes.c_float * size).from_address(address))
-        return np.frombuffer(values, np.float32).reshape(outputs, self.n_vocab)
+        if address != self._address:
+            size = self.max_outputs * self.n_vocab
+            values = memoryview((ctypes.c_float * size).from_address(address))
+            self._rows = np.frombuffer(values, np.float32).reshape(-1, self.n_vocab)
+            self._address = address
 
 
 def _params(model: Any, options: ContextOptions, threads: int, rollback: int) -> Any:
