@@ -101,8 +101,9 @@ class Vocabulary:
     def _listing(self, floor: float) -> Listing:
         edge = np.nextafter(np.float32(floor), np.float32(-np.inf))
         ids, logits = self._processed(np.flatnonzero(self._logits >= edge))
-        listed = (logits >= edge) & (logits > -np.inf)
-        ids, logits = ids[listed], logits[listed]
+        if len(self._changed) or edge == -np.inf:
+            listed = (logits >= edge) & (logits > -np.inf)
+            ids, logits = ids[listed], logits[listed]
         order = np.argsort(-logits, kind="stable")
         ids, logits = ids[order], logits[order]
         if self._grammar is not None:

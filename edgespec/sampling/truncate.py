@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgespec.sampling.candidates import Listing, Vocabulary
 from edgespec.sampling.params import SamplingParams
+from edgespec.sampling.ranked import Prefixes, cut_ranked
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -71,6 +72,8 @@ def truncate(vocabulary: Vocabulary, params: SamplingParams, slack: float) -> Ca
     """
     count = params.top_k or _FIRST
     listing = _start(vocabulary, params, slack)
+    if params.top_k and params.typical_p == 1 and (left := cut_ranked(listing, params, slack)):
+        return _beginning(listing, left)
     while True:
         candidates = top_k(listing, params.top_k, slack)
         if not params.top_k and params.top_p < 1:
@@ -81,6 +84,13 @@ def truncate(vocabulary: Vocabulary, params: SamplingParams, slack: float) -> Ca
             return survivors
         count *= _GROWTH
         listing = vocabulary.top(count, slack)
+
+
+def _beginning(listing: Listing, left: Prefixes) -> Candidates:
+    ids, logits = listing.ids[: left.maybe], listing.logits[: left.maybe]
+    places = np.arange(left.maybe)
+    masses = np.exp(logits - logits[0])
+    return Candidates(ids, logits, masses, places < left.kept, places < left.sure)
 
 
 def leaders(vocabulary: Vocabulary, slack: float) -> Listing:

@@ -9,6 +9,7 @@ import numpy as np
 from edgespec.errors import Aborted, BackendError, NotEnoughMemory
 from edgespec.protocols import ContextOptions, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
+from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
 
 _OK, _NO_SLOT, _ABORTED = 0, 1, 2
@@ -28,7 +29,9 @@ class LlamaContext:
         if not recurrent:
             params.abort_callback = self._flag.callback
             params.abort_callback_data = self._flag.data
+        memory = NewMemory()
         self._context = llama.llama_init_from_model(model, params)
+        memory.ask_for_huge_pages()
         if not self._context:
             raise NotEnoughMemory(
                 f"a context of {params.n_ctx} tokens could not be made: {recent_errors()}",

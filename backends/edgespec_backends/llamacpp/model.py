@@ -11,6 +11,7 @@ from edgespec.errors import InvalidInput, ModelFileError
 from edgespec.protocols import ContextOptions, ModelOptions, Progress
 from edgespec_backends.llamacpp.context import LlamaContext
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
+from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
 from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
 
@@ -54,11 +55,15 @@ class LlamaModel:
 def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
     recent_errors()
     raised: list[BaseException] = []
+    memory = NewMemory()
 
     @llama.llama_progress_callback  # type: ignore[untyped-decorator]
     def report(fraction: float, _data: Any) -> bool:
         # An exception cannot cross libllama, so it waits here until the load has unwound.
         try:
+            if fraction == 0:
+                # The weights have an address by now, but no pages yet.
+                memory.ask_for_huge_pages()
             return progress is None or progress(fraction)
         except BaseException as error:
             raised.append(error)
