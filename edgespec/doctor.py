@@ -9,7 +9,8 @@ from typing import Any
 
 import psutil
 
-from edgespec import __version__, catalog, cgroups, cpus, memory, paths
+from edgespec import __version__, catalog, cgroups, cpus, memory, paths, slowness
+from edgespec.topology import detect
 
 PACKAGES = ("llama-cpp-python", "numpy", "jinja2", "click", "textual", "onnxruntime")
 """Whose versions matter; they are looked up without importing anything."""
@@ -19,9 +20,13 @@ _BYTES = ("available", "size", "swap", "total")
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """Counts of cores and logical processors; `quota` is in CPUs, None without a limit."""
+    """Counts of cores and logical processors; `quota` is in CPUs, None without a limit.
+
+    `usable` describes what this process may compute with, core kinds and memory nodes included.
+    """
 
     model: str
+    usable: str
     cores: int | None
     processors: int | None
     allowed_cores: int
@@ -51,6 +56,7 @@ class ModelFiles:
 class Report:
     """All that `edgespec doctor` tells. `asdict` of it can be written as JSON.
 
+    `slow` says what makes this machine slower than it could be, one thing in each line;
     `packages` are versions, None for what is not installed; `models` are the catalogue's pairs;
     `native` is whatever the caller found out from the native libraries.
     """
@@ -61,6 +67,7 @@ class Report:
     packages: dict[str, str | None]
     processor: Processor
     memory: Memory
+    slow: tuple[str, ...]
     paths: dict[str, str]
     models: dict[str, ModelFiles]
     native: dict[str, str] = field(default_factory=dict)
@@ -79,6 +86,7 @@ def collect(native: Mapping[str, str] | None = None) -> Report:
             available=memory.available(),
             swap=psutil.swap_memory().total,
         ),
+        slow=tuple(map(str, slowness.find(detect.here()))),
         paths={
             "config": str(paths.config_dir()),
             "data": str(paths.data_dir()),
@@ -103,6 +111,8 @@ def _lines(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         name = f"{prefix}{key.replace('_', ' ')}"
         if isinstance(value, dict):
             yield from _lines(f"{name} ", value)
+        elif isinstance(value, tuple):
+            yield from ((name, line) for line in value or ("nothing was found",))
         elif value is None or isinstance(value, bool):
             yield name, {None: "-", False: "no", True: "yes"}[value]
         else:
@@ -112,6 +122,7 @@ def _lines(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _processor() -> Processor:
     return Processor(
         model=cpus.model(),
+        usable=detect.here().describe(),
         cores=psutil.cpu_count(logical=False),
         processors=cpu_count(),
         allowed_cores=cpus.physical_cores(),
