@@ -101,6 +101,11 @@ class AcceptanceModel:
             self._models[name] = SourceModel.prior(n_features, self._prior.get(name, 0.6))
         return self._models[name]
 
+    def rate(self, name: str) -> float | None:
+        """The recent acceptance of source `name`, None if it never proposed anything."""
+        known = self._models.get(name)
+        return known.recent if known else None
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads back."""
         return {name: asdict(model) for name, model in self._models.items()}

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from edgespec import measurements, memory, paths
@@ -149,9 +148,4 @@ class _Loader:
 
     def _key(self, target: Context) -> str:
         files = [self._pair.target, *([self._pair.drafter] if self._pair.drafter else [])]
-        return measurements.key(
-            *map(measurements.identity, files),
-            self._threads,
-            target.max_outputs,
-            version("llama-cpp-python"),
-        )
+        return measurements.pair_key(files, self._threads, target.max_outputs)

@@ -3,10 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -78,6 +79,15 @@ class MeasurementStore:
 def key(*parts: object) -> str:
     """A file name for everything that a measurement depends on."""
     return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def pair_key(files: Sequence[Path], threads: int, outputs: int, *more: object) -> str:
+    """The key of a pair's `files`, the target's first, decoded with `threads` threads.
+
+    `outputs` are the rows of logits of the largest batch; `more` is whatever else was not as
+    usual.
+    """
+    return key(*map(identity, files), threads, outputs, version("llama-cpp-python"), *more)
 
 
 def identity(path: Path) -> str:

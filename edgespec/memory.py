@@ -22,6 +22,9 @@ _ENTRY = 145
 _OVERHEAD = 3 << 19
 """Bytes for the graph and the scheduler, measured on small models."""
 
+_EXACT_OPERAND, _QUANTIZED_OPERAND = 2, 1.14
+"""Bytes per value into which activations are converted for matrices of either kind."""
+
 _REPACKED = {"IQ4_NL", "MXFP4", "Q2_K", "Q4_0", "Q4_K"}
 """Types that llama.cpp keeps in another order than the file's where the CPU gains from it."""
 if platform.machine().lower() in ("aarch64", "arm64"):
@@ -84,6 +87,12 @@ def _second_embeddings(header: GgufHeader) -> int:
 
 
 def _cache(header: GgufHeader, n_ctx: int, kv_type: str) -> int:
+    per_position = sum(cache_per_layer(header, kv_type))
+    return int(n_ctx * (per_position + _POSITION))
+
+
+def cache_per_layer(header: GgufHeader, kv_type: str) -> tuple[float, ...]:
+    """Bytes of keys and values of one position in each layer, 0 where no layer attends."""
     kind = _TYPES[kv_type.upper()]
     heads = header.per_layer(".attention.head_count")
     head_size = header.integer(".embedding_length") // max(heads[0], 1)
@@ -91,8 +100,7 @@ def _cache(header: GgufHeader, n_ctx: int, kv_type: str) -> int:
     value = header.integer(".attention.value_length", head_size)
     if header.get(".attention.key_length_mla") is not None:
         value = 0  # Latent attention finds its values in the keys.
-    elements = sum(_kv_heads(header)) * (key + value)
-    return n_ctx * (elements * kind.size // kind.values + _POSITION)
+    return tuple(n * (key + value) * kind.size / kind.values for n in _kv_heads(header))
 
 
 def _kv_heads(header: GgufHeader) -> tuple[int, ...]:
@@ -121,18 +129,18 @@ def _compute(header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int) -> 
     """Bytes of scratch: the busiest moment is in a feed-forward layer, or at the head."""
     width = header.integer(".embedding_length")
     experts = max(header.per_layer(".expert_used_count"))
-    widest = max(
-        (
-            tensor.shape[1] * (experts if len(tensor.shape) == 3 else 1)
-            for tensor in header.tensors
-            if tensor.name.startswith("blk.") and len(tensor.shape) > 1
-        ),
-        default=width,
-    )
+    matrices = [
+        tensor
+        for tensor in header.tensors
+        if tensor.name.startswith("blk.") and len(tensor.shape) > 1
+    ]
+    widths = (tensor.shape[1] * (experts if len(tensor.shape) == 3 else 1) for tensor in matrices)
+    widest = max(widths, default=width)
     mask = n_ctx * n_batch * 2
     layer = n_batch * (4 * width + 3 * widest) * _F32
     head = max_outputs * (len(header.strings("tokenizer.ggml.tokens")) + 4 * width) * _F32
-    operands = n_batch * widest * 2
+    exact = any(tensor.type.values == 1 for tensor in matrices)
+    operands = int(n_batch * widest * (_EXACT_OPERAND if exact else _QUANTIZED_OPERAND))
     return max(mask + layer, head) + operands + _OVERHEAD
 
 
@@ -164,10 +172,11 @@ def require(total: int, what: str, free: int | None = None) -> None:
     free = available() if free is None else free
     if total > free:
         raise NotEnoughMemory(
-            f"{what} needs about {_gib(total)} of memory, {_gib(free)} is available",
+            f"{what} needs about {gib(total)} of memory, {gib(free)} is available",
             "choose a smaller context (--context) or a smaller quantization of the model",
         )
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
+    """The size for people."""
     return f"{size / 2**30:.2f} GiB"

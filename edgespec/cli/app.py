@@ -22,6 +22,7 @@ _COMMANDS = {
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",
     "models": "edgespec.cli.models:models",
+    "plan": "edgespec.cli.plan:plan",
     "run": "edgespec.cli.run:run",
     "simulate": "edgespec.cli.simulate:simulate",
 }

@@ -98,9 +98,8 @@ def read_json(context: click.Context, parameter: click.Parameter, value: str | N
     return value if inline else read_file(context, parameter, value)
 
 
-def _names_and_files(
-    _: click.Context, __: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def names_and_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the catalogue's names, and files."""
     from edgespec.catalog import entries
 
     names = [entry.name for entry in entries() if entry.name.startswith(incomplete)]
@@ -133,14 +132,14 @@ _MODEL = (
         "-m",
         "--model",
         metavar="NAME|FILE",
-        shell_complete=_names_and_files,
+        shell_complete=names_and_files,
         show_default="nano, a toy",
         help="Model of the catalogue, or a GGUF file.",
     ),
     click.option(
         "--drafter",
         metavar="NAME|FILE",
-        shell_complete=_names_and_files,
+        shell_complete=names_and_files,
         help="Drafter in place of the model's own.",
     ),
     click.option(

@@ -1,0 +1,70 @@
+"""The offload devices in ggml's registry."""
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+from edgespec.devices import Device, DeviceKind
+from edgespec_backends.llamacpp.ggml import function
+
+_GPU, _IGPU = 1, 2
+"""ggml_backend_dev_type: 0 is the processor, 3 what helps it, 4 a bundle of devices."""
+_POINTER = ctypes.c_void_p
+
+
+def offload_devices() -> tuple[Device, ...]:
+    """The GPUs, integrated GPUs and remote devices, with the memory that is free now."""
+    return tuple(_describe(pointer) for pointer in _pointers())
+
+
+def device_list(name: str) -> Any:
+    """The NULL-terminated list of the one device `name`, for llama_model_params.
+
+    Raises LookupError if the registry has none of that name.
+    """
+    for pointer in _pointers():
+        if _text("ggml_backend_dev_name", pointer) == name:
+            return (_POINTER * 2)(pointer, None)
+    raise LookupError(name)
+
+
+def _pointers() -> Iterator[int]:
+    count = function("ggml_backend_dev_count", ctypes.c_size_t)
+    get = function("ggml_backend_dev_get", _POINTER, ctypes.c_size_t)
+    for index in range(count()):
+        pointer = get(index)
+        if _type(pointer) in (_GPU, _IGPU):
+            yield pointer
+
+
+def _describe(pointer: int) -> Device:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    sizes = ctypes.POINTER(ctypes.c_size_t)
+    ask = function("ggml_backend_dev_memory", None, _POINTER, sizes, sizes)
+    ask(pointer, ctypes.byref(free), ctypes.byref(total))
+    return Device(
+        _text("ggml_backend_dev_name", pointer),
+        _text("ggml_backend_dev_description", pointer),
+        _kind(pointer),
+        free.value,
+        total.value,
+    )
+
+
+def _kind(pointer: int) -> DeviceKind:
+    registry = function("ggml_backend_dev_backend_reg", _POINTER, _POINTER)(pointer)
+    name = _text("ggml_backend_reg_name", registry)
+    if name == "RPC":
+        return DeviceKind.REMOTE
+    # Metal calls every device a GPU, although Apple's share the processor's memory.
+    shared = _type(pointer) == _IGPU or name == "MTL"
+    return DeviceKind.IGPU if shared else DeviceKind.GPU
+
+
+def _type(pointer: int) -> int:
+    return int(function("ggml_backend_dev_type", ctypes.c_int, _POINTER)(pointer))
+
+
+def _text(name: str, pointer: int) -> str:
+    found: bytes = function(name, ctypes.c_char_p, _POINTER)(pointer) or b""
+    return found.decode("utf-8", "replace")

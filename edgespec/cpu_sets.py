@@ -1,0 +1,155 @@
+"""Sets of processors to compute on: which ones a machine's topology suggests, and why."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from edgespec.topology import cpu_lists
+from edgespec.topology.records import Core, CoreKind, Topology, all_cpus, first_cpus
+
+_SLOW = 0.75
+"""A core that runs below this part of the fastest one's measured speed holds the others up."""
+_ALONE = 4
+"""Machines of at most this many cores try every core alone, too."""
+
+
+class Spread(Enum):
+    """Where the memory of what is decoded lies."""
+
+    DEFAULT = "default"
+    """As the system puts it; there is one node."""
+    BIND = "bind"
+    """At one node."""
+    INTERLEAVE = "interleave"
+    """In turn at each of several nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSet:
+    """One thread on each of `cpus`; `why` says what the set is for.
+
+    `spread` over memory `nodes` is what a process that loads should ask for.
+    """
+
+    name: str
+    cpus: tuple[int, ...]
+    why: str
+    spread: Spread = Spread.DEFAULT
+    nodes: tuple[int, ...] = ()
+
+    @property
+    def threads(self) -> int:
+        """How many compute."""
+        return len(self.cpus)
+
+    def __str__(self) -> str:
+        return f"{self.threads} on {cpu_lists.render(self.cpus)} ({self.name})"
+
+
+def default(topology: Topology, threads: int = 0) -> CpuSet:
+    """What to compute on before anything was measured; with `threads`, on that many.
+
+    One thread on each fast core, because llama.cpp splits much of its work evenly and waits for
+    the slowest thread.
+    """
+    first = next(_generate(topology))
+    if threads:
+        everything = [*first.cpus, *_others(topology, first.cpus)]
+        cpus = tuple(sorted(everything[:threads]))
+        return replace(first, name=f"{threads} threads", cpus=cpus, why="as many as were asked for")
+    return first
+
+
+def candidates(topology: Topology, speeds: Mapping[int, float] | None = None) -> list[CpuSet]:
+    """Sets worth measuring, the likeliest first, each once.
+
+    `speeds` are measured, of the first processor of each core, relative to the fastest; cores that
+    something slows down are then left out of one more set.
+    """
+    found: dict[tuple[tuple[int, ...], Spread], CpuSet] = {}
+    for candidate in [*_generate(topology), *_swift(topology, speeds or {})]:
+        if candidate.cpus:
+            found.setdefault((candidate.cpus, candidate.spread), candidate)
+    return list(found.values())
+
+
+def _generate(topology: Topology) -> Iterator[CpuSet]:
+    fast = topology.of_kind(topology.kinds[0]) if topology.kinds else ()
+    usable = topology.usable
+    limit = _limit(topology)
+    nodes = tuple(sorted({core.node for core in usable}))
+    if len(nodes) > 1:
+        yield from _over_nodes(topology, usable, nodes)
+    hybrid = len(topology.kinds) > 1
+    name, why = ("P cores", "no slower core holds them up") if hybrid else ("cores", "one each")
+    yield _set(name, fast[:limit], f"one thread per core: {why}" if not hybrid else why)
+    if len(fast) > 2:
+        yield _set(
+            f"{name} but one", fast[: min(limit, len(fast) - 1)], "one core is left for the rest"
+        )
+    if hybrid:
+        near = topology.of_kind(CoreKind.PERFORMANCE, CoreKind.EFFICIENT)
+        yield _set("P and E cores", near[:limit], "more cores for batches")
+    if any(len(core.cpus) > 1 for core in fast):
+        yield CpuSet("P cores with SMT" if hybrid else "all threads", all_cpus(fast)[:limit],
+                     "both threads of each core")  # fmt: skip
+    if len(usable) <= _ALONE:
+        for core in usable:
+            yield _set(f"core {core.cpus[0]} alone", [core], "the others may be busy")
+
+
+def _over_nodes(
+    topology: Topology, usable: tuple[Core, ...], nodes: tuple[int, ...]
+) -> Iterator[CpuSet]:
+    """All nodes, one package, one node: the more, the more bandwidth and the longer the ways."""
+    limit = _limit(topology)
+    yield CpuSet(
+        "all nodes, interleaved",
+        first_cpus(usable[:limit]),
+        "every memory channel works for one stream",
+        Spread.INTERLEAVE,
+        nodes,
+    )
+    package = [core for core in usable if core.package == usable[0].package]
+    of_package = tuple(sorted({core.node for core in package}))
+    if len(of_package) not in (1, len(nodes)):
+        yield CpuSet(
+            "one package, interleaved",
+            first_cpus(package[:limit]),
+            "no way between packages",
+            Spread.INTERLEAVE,
+            of_package,
+        )
+    home = usable[0].node
+    yield CpuSet(
+        "one node",
+        first_cpus([core for core in usable if core.node == home][:limit]),
+        "all memory is near",
+        Spread.BIND,
+        (home,),
+    )
+
+
+def _swift(topology: Topology, speeds: Mapping[int, float]) -> Iterator[CpuSet]:
+    kept = [core for core in topology.usable if speeds.get(core.cpus[0], 1.0) >= _SLOW]
+    if speeds and 0 < len(kept) < len(topology.usable):
+        yield _set("swift cores", kept[: _limit(topology)], "no core that something slows down")
+
+
+def _others(topology: Topology, cpus: Iterable[int]) -> list[int]:
+    """The other allowed processors: other cores before second threads."""
+    taken = set(cpus)
+    firsts = [cpu for cpu in first_cpus(topology.usable) if cpu not in taken]
+    rest = [cpu for cpu in all_cpus(topology.usable) if cpu not in taken and cpu not in firsts]
+    return [*firsts, *rest]
+
+
+def _set(name: str, cores: Iterable[Core], why: str) -> CpuSet:
+    return CpuSet(name, first_cpus(cores), why)
+
+
+def _limit(topology: Topology) -> int:
+    """Threads beyond the quota would be put to sleep together with the others."""
+    if topology.quota is None:
+        return len(topology.allowed)
+    return max(1, min(int(topology.quota), len(topology.allowed)))

@@ -1,0 +1,167 @@
+"""A plan in words, for people, and as numbers, for programs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from edgespec import memory
+from edgespec.cpu_sets import candidates
+from edgespec.devices import CPU
+from edgespec.machines import Machine
+from edgespec.placement.question import Question
+from edgespec.placement.records import Judged, Option, Plan, TargetPlace
+
+_MIB = 1 << 20
+
+
+def as_json(plan: Plan, machine: Machine, question: Question) -> dict[str, Any]:
+    """The plan as an object of numbers, texts and lists; times in seconds, sizes in bytes."""
+    return {
+        "model": question.name,
+        "machine": {
+            "name": machine.name,
+            "cores": machine.topology.describe(),
+            "memory": machine.memory,
+            "free": machine.free,
+            "bandwidth": machine.bandwidth,
+            "core_bandwidth": machine.core_bandwidth,
+            "basis": machine.basis.value,
+            "devices": [asdict(device) | {"kind": device.kind.value} for device in machine.devices],
+        },
+        "threads": {
+            "cpus": list(plan.cpus.cpus),
+            "name": plan.cpus.name,
+            "why": plan.cpus.why,
+            "memory": plan.cpus.spread.value,
+            "nodes": list(plan.cpus.nodes),
+        },
+        "acceptance": plan.acceptance,
+        "acceptance_learnt": plan.learnt,
+        "plan": _record(plan.chosen),
+        "alternatives": [_record(other) for other in plan.others],
+    }
+
+
+def summary(plan: Plan, machine: Machine, question: Question) -> str:
+    """The chosen plan in a few lines."""
+    option = plan.chosen.option
+    rows = [
+        ("machine", f"{machine.name}, {machine.topology.describe()}"),
+        ("target", _target(option, question)),
+        ("drafter", option.placement.drafter or "none"),
+        ("threads", f"{plan.cpus}: {plan.cpus.why}"),
+        *(("memory", line) for line in _memory(option, machine)),
+        ("speed", _speed(option)),
+        ("limit", _limit(option, machine)),
+        ("reason", plan.chosen.reason.text),
+    ]
+    return _aligned(rows)
+
+
+def explanation(plan: Plan, machine: Machine, question: Question) -> str:
+    """What was compared and assumed."""
+    rows = [("instead of", _line(other, question)) for other in plan.others]
+    rows += [
+        ("processors", f"{one}: {one.why}")
+        for one in candidates(machine.topology)
+        if one.cpus != plan.cpus.cpus
+    ]
+    rows.append(("memory", f"{machine.bandwidth / 1e9:.1f} GB/s read by all cores, "
+                 f"{machine.core_bandwidth / 1e9:.1f} by one ({machine.basis.value})"))  # fmt: skip
+    rows += [
+        (device.name, f"{device.description}: {_bandwidth(device.bandwidth)}, "
+         f"{memory.gib(device.free)} of {memory.gib(device.total)} free")
+        for device in machine.devices
+    ]  # fmt: skip
+    rows.append(("drafts", _acceptance(plan)))
+    return _aligned(rows)
+
+
+def _target(option: Option, question: Question) -> str:
+    return _place(option.placement.target, question) + (
+        f", context {option.placement.n_ctx}, cache {option.placement.kv_type}"
+    )
+
+
+def _place(place: TargetPlace, question: Question) -> str:
+    if place.layers == 0:
+        return CPU
+    layers = question.target.integer(".block_count") + 1
+    share = "all layers" if place.layers >= layers else f"{place.layers} of {layers} layers"
+    return f"{share} on {place.device}" + (", experts on CPU" if place.experts_on_cpu else "")
+
+
+def _memory(option: Option, machine: Machine) -> Iterator[str]:
+    for place, parts in option.takes.items():
+        device = next((device for device in machine.devices if device.name == place), None)
+        free = device.free if device else machine.free
+        listed = ", ".join(
+            f"{what} {size / _MIB:.1f}" for what, size in parts.items() if size >= 0.05 * _MIB
+        )
+        total = option.total(place)
+        yield f"{place}: {total / _MIB:.1f} MiB of {free / _MIB:,.0f} free ({listed})"
+
+
+def _speed(option: Option) -> str:
+    seen = option.forecast
+    plain = f"{seen.plain_rate:.1f} tokens/s plainly"
+    basis = "measured steps" if seen.calibrated else "predicted from bandwidth, not measured"
+    if option.placement.drafter is None:
+        return f"{plain} ({basis})"
+    return f"{seen.rate:.1f} tokens/s with drafts, {plain} ({basis})"
+
+
+def _limit(option: Option, machine: Machine) -> str:
+    seen = option.forecast
+    if not seen.calibrated:
+        return f"the memory of {seen.bound}"
+    return f"a plain step reads at {seen.used:.0%} of what the memory of {seen.bound} can do"
+
+
+def _line(judged: Judged, question: Question) -> str:
+    option = judged.option
+    placement = option.placement
+    drafter = f", drafter on {placement.drafter}" if placement.drafter else ", no drafter"
+    cache = "" if placement.kv_type == question.kv_type else f", cache {placement.kv_type}"
+    return (
+        f"target: {_place(placement.target, question)}{drafter}{cache}: "
+        f"{option.forecast.rate:.1f} tokens/s; {judged.reason.text}"
+    )
+
+
+def _bandwidth(value: float | None) -> str:
+    return f"{value / 1e9:.0f} GB/s" if value else "bandwidth unknown, a slow one is assumed"
+
+
+def _acceptance(plan: Plan) -> str:
+    basis = "learnt from earlier answers" if plan.learnt else "assumed, never seen yet"
+    return f"{plan.acceptance:.0%} accepted ({basis})"
+
+
+def _record(judged: Judged) -> dict[str, Any]:
+    option = judged.option
+    place = option.placement
+    return {
+        "target": asdict(place.target),
+        "drafter": place.drafter,
+        "context": place.n_ctx,
+        "kv_type": place.kv_type,
+        "memory": {name: dict(parts) for name, parts in option.takes.items()},
+        "tokens_per_second": option.forecast.rate,
+        "plain_tokens_per_second": option.forecast.plain_rate,
+        "step": option.forecast.step,
+        "draft_step": option.forecast.draft_step,
+        "bound": option.forecast.bound,
+        "calibrated": option.forecast.calibrated,
+        "why": judged.reason.why.value,
+        "reason": judged.reason.text,
+    }
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    lines = []
+    for index, (name, text) in enumerate(rows):
+        shown = "" if index and rows[index - 1][0] == name else name
+        lines.append(f"{shown:{width}}  {text}")
+    return "\n".join(lines)

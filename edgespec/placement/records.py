@@ -1,0 +1,103 @@
+"""The frozen records of a plan: a placement, what it takes, what it brings, and the reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from edgespec.cpu_sets import CpuSet
+from edgespec.devices import CPU
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPlace:
+    """Where the target's layers go: the last `layers` of them, counting the output matrix as one,
+    to `device`; the experts of these stay in the processor's memory if `experts_on_cpu`."""
+
+    device: str = CPU
+    layers: int = 0
+    experts_on_cpu: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Places of target and drafter (None without one), and the size and type of the cache."""
+
+    target: TargetPlace
+    drafter: str | None
+    n_ctx: int
+    kv_type: str = "f16"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a placement is predicted to bring.
+
+    Tokens per second with and without speculation, seconds of a plain step and of a drafter step,
+    and `bound`, the place whose memory takes most of a plain step, which reads at the part `used`
+    of its bandwidth. `calibrated` if the steps were measured on this machine.
+    """
+
+    rate: float
+    plain_rate: float
+    step: float
+    draft_step: float
+    bound: str
+    used: float
+    calibrated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A placement with the bytes it takes in each place, by what they are for."""
+
+    placement: Placement
+    takes: Mapping[str, Mapping[str, int]]
+    forecast: Forecast
+
+    def total(self, place: str) -> int:
+        """Bytes at `place`."""
+        return sum(self.takes.get(place, {}).values())
+
+
+class Why(Enum):
+    """Why a placement was chosen, or was not."""
+
+    FASTEST = "fastest"
+    ONLY_ONE = "only_one"
+    PINNED = "pinned"
+    SLOWER = "slower"
+    TOO_LARGE = "too_large"
+    NO_GAIN = "no_gain"
+    OTHER_TEXT = "other_text"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason, and the same in words."""
+
+    why: Why
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An option and the reason that speaks for or against it."""
+
+    option: Option
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choice, what else there was, and the processors that compute.
+
+    `acceptance` is the chance that a draft is accepted that the forecasts assume, `learnt` if it
+    was seen with these models.
+    """
+
+    chosen: Judged
+    others: tuple[Judged, ...]
+    cpus: CpuSet
+    acceptance: float
+    learnt: bool

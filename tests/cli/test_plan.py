@@ -1,0 +1,76 @@
+"""`edgespec plan`: what it prints, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import edgespec
+
+BIG = """
+name = "A desktop"
+memory = "64 GiB"
+bandwidth = "80 GB/s"
+cores = [{count = 8, threads = 2}]
+devices = [{name = "CUDA0", memory = "8 GiB", bandwidth = "300 GB/s"}]
+"""
+SMALL = BIG.replace('"64 GiB"', '"20 MiB"').replace("devices", "#")
+
+
+@pytest.mark.native
+def test_the_plan_for_this_machine() -> None:
+    done = edgespec("plan", "nano")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert rows == ["machine", "target", "drafter", "threads", "memory", "speed", "limit", "reason"]
+    assert "tokens/s" in done.stdout
+
+
+@pytest.mark.native
+def test_json_is_one_object() -> None:
+    done = edgespec("plan", "--json", "--context", "512")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["model"] == "nano"
+    assert found["plan"]["context"] == 512
+    assert found["plan"]["memory"]["CPU"]["target weights"] > 8e6
+    assert found["plan"]["tokens_per_second"] > 0
+    assert found["machine"]["basis"] == "measured"
+
+
+def test_another_machine(tmp_path: Path) -> None:
+    file = tmp_path / "machine.toml"
+    file.write_text(BIG)
+    done = edgespec("plan", "--for-machine", str(file), "--explain")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "A desktop, 8 cores, 16 processors" in done.stdout
+    assert "CUDA0" in done.stdout
+    assert "described" in done.stdout
+    found = json.loads(edgespec("plan", "--for-machine", str(file), "--json").stdout)
+    assert [device["name"] for device in found["machine"]["devices"]] == ["CUDA0"]
+    assert not found["plan"]["calibrated"]
+    pinned = edgespec("plan", "--for-machine", str(file), "--json", "--gpu-layers", "3")
+    assert json.loads(pinned.stdout)["plan"]["target"]["layers"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "code", "part"),
+    [
+        ("", "memory = 3", 2, "machine.toml: "),
+        ("", "memory", 2, "is not TOML"),
+        ("--device CUDA7", BIG, 2, "there is no device 'CUDA7'"),
+        ("", SMALL, 3, "is available; what fits: "),
+        ("--model x", BIG, 2, "No such option"),
+        ("absent.gguf", BIG, 3, "absent.gguf does not exist"),
+    ],
+)
+def test_refusals_are_one_line(
+    tmp_path: Path, arguments: str, text: str, code: int, part: str
+) -> None:
+    file = tmp_path / "machine.toml"
+    file.write_text(text)
+    done = edgespec("plan", "--for-machine", str(file), *arguments.split())
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("edgespec: error: ")
+    assert done.stderr.count("\n") == 1
+    assert part in done.stderr

@@ -1,0 +1,87 @@
+"""Sets of processors from recorded machines."""
+
+from pathlib import Path
+
+import pytest
+
+from edgespec import cpu_sets
+from edgespec.cpu_sets import CpuSet, Spread
+from edgespec.topology import detect, linux, windows
+from tests import machines
+from tests.machines import LinuxMachine
+from tests.systems import put
+
+
+def names(root: Path, machine: LinuxMachine) -> dict[str, CpuSet]:
+    return {one.name: one for one in cpu_sets.candidates(linux.read(machine.build(root)))}
+
+
+def test_a_hybrid_offers_its_kinds(tmp_path: Path) -> None:
+    found = names(tmp_path, machines.LAPTOP)
+    assert list(found) == ["P cores", "P cores but one", "P and E cores", "P cores with SMT"]
+    assert found["P cores"].cpus == (0, 2, 4, 6, 8, 10)
+    assert found["P cores but one"].cpus == (0, 2, 4, 6, 8)
+    assert found["P and E cores"].cpus == (0, 2, 4, 6, 8, 10, *range(12, 20))
+    assert found["P cores with SMT"].cpus == tuple(range(12))
+
+
+def test_a_server_offers_all_nodes_a_package_and_a_node(tmp_path: Path) -> None:
+    found = names(tmp_path, machines.EPYC_NPS4)
+    every, package, node = list(found.values())[:3]
+    assert (every.spread, every.nodes) == (Spread.INTERLEAVE, tuple(range(8)))
+    assert (package.spread, package.nodes) == (Spread.INTERLEAVE, (0, 1, 2, 3))
+    assert (node.spread, node.nodes) == (Spread.BIND, (0,))
+    assert (every.threads, package.threads, node.threads) == (48, 24, 6)
+    assert node.cpus == tuple(range(6))
+
+
+def test_a_small_machine_tries_each_core_alone(tmp_path: Path) -> None:
+    found = names(tmp_path, machines.VM)
+    assert {one.cpus for one in found.values()} == {(0, 1), (0,), (1,)}
+
+
+def test_a_quota_bounds_all(tmp_path: Path) -> None:
+    found = names(tmp_path, machines.CONTAINER)
+    assert max(one.threads for one in found.values()) == 3
+
+
+def test_half_a_cpu_is_one_thread(tmp_path: Path) -> None:
+    root = machines.CONTAINER.build(tmp_path)
+    put(root / "sys/fs/cgroup/cpu.max", "50000 100000")
+    assert cpu_sets.default(linux.read(root)).threads == 1
+
+
+def test_a_core_that_something_slows_down_is_left_out(tmp_path: Path) -> None:
+    topology = linux.read(machines.BOARD.build(tmp_path))
+    speeds = {4: 1.0, 5: 0.98, 6: 0.5, 7: 0.99, **dict.fromkeys(range(4), 0.4)}
+    (swift,) = [one for one in cpu_sets.candidates(topology, speeds) if one.name == "swift cores"]
+    assert swift.cpus == (4, 5, 7)
+
+
+def test_equal_speeds_add_nothing() -> None:
+    topology = detect.plain(8)
+    assert cpu_sets.candidates(topology, dict.fromkeys(range(8), 1.0)) == cpu_sets.candidates(
+        topology
+    )
+
+
+def test_every_set_is_offered_once() -> None:
+    found = cpu_sets.candidates(detect.plain(1))
+    assert [one.cpus for one in found] == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpus"), [(2, (0, 2)), (4, (0, 2, 4, 6)), (6, (0, 2, 4, 6, 8, 9))]
+)
+def test_as_many_threads_as_were_asked_for(threads: int, cpus: tuple[int, ...]) -> None:
+    topology = windows.parse(machines.windows_laptop())
+    assert cpu_sets.default(topology, threads).cpus == cpus
+
+
+def test_more_threads_than_cores_use_the_second_threads() -> None:
+    topology = windows.parse(machines.windows_laptop())
+    assert cpu_sets.default(topology, 14).cpus == (0, 1, 2, 3, 4, 6, *range(8, 16))
+
+
+def test_in_words() -> None:
+    assert str(CpuSet("P cores", (0, 1, 2, 5), "")) == "4 on 0-2,5 (P cores)"
