@@ -6,7 +6,7 @@ A damaged file can end the process once it is inside llama.cpp, so every model g
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from edgespec import gguf_checks
 from edgespec.errors import ModelFileError, ModelUnavailable
 from edgespec.ggml_types import GGML_TYPES, TensorType
-from edgespec.gguf_values import DOWNLOAD_AGAIN, Reader, StringArray, Value, ValueType
+from edgespec.gguf_values import DOWNLOAD_AGAIN, Readable, Reader, StringArray, Value, ValueType
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -42,9 +42,14 @@ class TensorInfo:
     offset: int
 
     @property
+    def values(self) -> int:
+        """Numbers in it."""
+        return prod(self.shape)
+
+    @property
     def size(self) -> int:
         """Bytes."""
-        return prod(self.shape) // self.type.values * self.type.size
+        return self.values // self.type.values * self.type.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +137,29 @@ def read_header(path: Path) -> GgufHeader:
     """
     first = _read_file(path)
     shards = _shards(path, first)
-    files = [first, *(_read_file(shard) for shard in shards[1:])]
+    return _joined(shards, [first, *(_read_file(shard) for shard in shards[1:])])
+
+
+def read_parts(parts: Sequence[tuple[Path, Readable, int]]) -> GgufHeader:
+    """The checked header of a model that lies elsewhere, such as on a server.
+
+    Each of its `parts`, one unless it is split, is a path for messages, what it is read from, and
+    its bytes. Raises ModelFileError if the model would not load.
+    """
+    files = [_parse(Reader(stream, size, path), path) for path, stream, size in parts]
+    count = files[0].metadata.get("split.count") or 1
+    if count != len(parts):
+        raise ModelFileError(f"{parts[0][0]} is one of {count} parts, and {len(parts)} are there")
+    return _joined([path for path, _, _ in parts], files)
+
+
+def _joined(paths: Sequence[Path], files: Sequence[_File]) -> GgufHeader:
+    first = files[0]
     header = GgufHeader(
-        path,
+        paths[0],
         MappingProxyType(first.metadata),
         tuple(tensor for file in files for tensor in file.tensors),
-        shards,
+        tuple(paths),
         sum(file.size for file in files),
     )
     _check_shards(header, files)
@@ -261,7 +283,7 @@ def _shards(path: Path, first: _File) -> tuple[Path, ...]:
     return shards
 
 
-def _check_shards(header: GgufHeader, files: list[_File]) -> None:
+def _check_shards(header: GgufHeader, files: Sequence[_File]) -> None:
     """Whether the parts found belong together."""
     if len(files) == 1:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Protocol, TypeAlias
 
 from edgespec.errors import ModelFileError
 
@@ -81,13 +81,20 @@ Value: TypeAlias = bool | int | float | str | StringArray | Sequence[float]
 """What a key can hold; the last is an `array`, of whole numbers unless the file has floats."""
 
 
+class Readable(Protocol):
+    """What a header is read from: an open file, or one that is still on a server."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next `size` bytes or fewer, none at the end."""
+
+
 class Reader:
     """Goes forward through the header of one file, `size` bytes long.
 
     Every failure is a ModelFileError that names the byte.
     """
 
-    def __init__(self, file: BinaryIO, size: int, path: Path) -> None:
+    def __init__(self, file: Readable, size: int, path: Path) -> None:
         self.at = 0
         self.size = size
         self._file = file
