@@ -12,7 +12,15 @@ import psutil
 from edgespec import __version__, catalog, cgroups, cpus, memory, paths, slowness
 from edgespec.topology import detect
 
-PACKAGES = ("llama-cpp-python", "numpy", "jinja2", "click", "textual", "onnxruntime")
+PACKAGES = (
+    "llama-cpp-python",
+    "numpy",
+    "jinja2",
+    "click",
+    "huggingface_hub",
+    "textual",
+    "onnxruntime",
+)
 """Whose versions matter; they are looked up without importing anything."""
 
 _BYTES = ("available", "size", "swap", "total")

@@ -61,6 +61,16 @@ class BackendUnavailable(ModelUnavailable):
     """The engine that the model needs is not installed or does not load."""
 
 
+class DownloadFailed(EdgespecError):
+    """A file did not arrive; what did arrive of it is kept."""
+
+
+class Cancelled(EdgespecError):
+    """Somebody asked for it to be stopped."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class BackendError(EdgespecError):
     """The engine failed while running."""
 
