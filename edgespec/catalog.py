@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from edgespec import foreign
 from edgespec.errors import InvalidInput, ModelUnavailable
+from edgespec.library import Library
 
 _PACKAGE = Path(__file__).parent
 _KEYS = {"default": str, "pairs": dict}
 _PAIR_KEYS = {"description": str, "licence": str, "context": int, "target": str, "drafter": str}
 _LATER_PART = re.compile(r".+-(?!00001)\d{5}-of-\d{5}\.gguf")
+_HUB = "hf:"
 _SEE = "see edgespec models list"
 
 
@@ -145,11 +148,26 @@ def _file(catalog: Catalog, text: str) -> Path:
         return _only_model(path)
     if os.path.exists(path):
         return path
+    if kept := _kept(text):
+        return kept
     if path.suffix == ".gguf" or len(path.parts) > 1:
         raise ModelUnavailable(f"{path} does not exist", _SEE)
     near = get_close_matches(text, catalog.entries, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelUnavailable(f"there is no model {text!r}", hint + _SEE)
+
+
+def _kept(name: str) -> Path | None:
+    """The model called `name` that was pulled from the Hub, or that another program holds."""
+    if pulled := Library().find(name):
+        if pulled.complete:
+            return pulled.path
+        hint = f"edgespec pull {pulled.name} goes on"
+        raise ModelUnavailable(f"{pulled.name} is not all here", hint)
+    if name.startswith(_HUB):
+        raise ModelUnavailable(f"{name} is not here", f"edgespec pull {name}")
+    other = foreign.find(name)
+    return other.path if other else None
 
 
 def _only_model(folder: Path) -> Path:

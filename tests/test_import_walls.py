@@ -12,7 +12,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("edgespec", "backends/edgespec_backends", "tui/edgespec_tui")
-HEAVY = ("jinja2", "llama_cpp", "numpy", "onnxruntime", "textual")
+HEAVY = (
+    "httpx2",
+    "huggingface_hub",
+    "jinja2",
+    "llama_cpp",
+    "numpy",
+    "onnxruntime",
+    "rich",
+    "textual",
+)
 RUN_CLI = f"""
 import json, sys
 from edgespec.cli import main

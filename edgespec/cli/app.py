@@ -23,6 +23,7 @@ _COMMANDS = {
     "doctor": "edgespec.cli.doctor:doctor",
     "models": "edgespec.cli.models:models",
     "plan": "edgespec.cli.plan:plan",
+    "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",
     "simulate": "edgespec.cli.simulate:simulate",
 }

@@ -1,54 +1,138 @@
-"""`edgespec models`: what is in the catalogue."""
+"""`edgespec models`: what has a name, what is on this machine, and looking after it."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from edgespec.cli.diagnostics import Progress
 from edgespec.cli.options import ENVIRONMENT
 from edgespec.cli.output import Output
 
 if TYPE_CHECKING:
-    from edgespec.catalog import Entry
+    from edgespec.inventory import Item
+    from edgespec.library import Installed
+
+_HEAD = ("NAME", "SIZE", "CONTEXT", "LICENCE", "DESCRIPTION")
 
 
 @click.group()
 def models() -> None:
-    """List the models of the catalogue."""
+    """List the models that have a name, and look after those on this machine."""
 
 
 @models.command("list", context_settings=ENVIRONMENT)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_models(as_json: bool) -> None:
-    """List the pairs of a target and a drafter that have a name.
+    """List the catalogue's pairs and the models on this machine, also other programs'.
 
     A GGUF file can be given wherever a name can.
     """
-    from edgespec.catalog import entries
+    from edgespec.inventory import items
 
     output = Output()
     if as_json:
-        output.write(json.dumps([_record(entry) for entry in entries()], indent=2) + "\n")
+        output.write(json.dumps([item.record() for item in items()], indent=2) + "\n")
     else:
-        output.write(_table([_row(entry) for entry in entries()]))
+        output.write(_table([_row(item) for item in items()]))
 
 
-def _record(entry: "Entry") -> dict[str, object]:
-    files = {"target": str(entry.target), "drafter": str(entry.drafter)}
-    return asdict(entry) | files | {"size": entry.size, "present": entry.present}
+@models.command(context_settings=ENVIRONMENT)
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Tell what the model NAME is and what it needs."""
+    from edgespec.inventory import details
+
+    facts = details(name)
+    text = json.dumps(facts, indent=2) + "\n" if as_json else _facts(facts)
+    Output().write(text)
 
 
-def _row(entry: "Entry") -> tuple[str, ...]:
-    size = f"{entry.size / 1e6:.1f} MB" if entry.present else "missing"
-    return entry.name, size, str(entry.context), entry.licence, entry.description
+@models.command(context_settings=ENVIRONMENT)
+@click.argument("name")
+def path(name: str) -> None:
+    """Print where the model NAME is."""
+    from edgespec.catalog import resolve
+
+    Output().write(f"{resolve(name, speculate=False).target}\n")
+
+
+@models.command(context_settings=ENVIRONMENT)
+@click.argument("name")
+def rm(name: str) -> None:
+    """Remove the model NAME of the Hub, whole or half fetched, from this machine.
+
+    Files that another model or another program uses stay.
+    """
+    from edgespec.errors import EdgespecError
+    from edgespec.library import Library
+
+    installed = _installed(name)
+    try:
+        freed = Library().remove(installed)
+    except OSError as error:
+        reason = error.strerror or error
+        raise EdgespecError(f"{installed.name} cannot be removed: {reason}") from error
+    Output().write(f"{installed.name} is removed, {freed / 1e9:.2f} GB are free again\n")
+
+
+@models.command(context_settings=ENVIRONMENT)
+@click.argument("name")
+def verify(name: str) -> None:
+    """Read the model NAME of the Hub in full and compare it with its checksums."""
+    from edgespec.errors import ModelFileError
+    from edgespec.library import is_damaged
+
+    installed = _installed(name)
+    for file in installed.files:
+        with Progress() as progress:
+            size, shown = max(file.size, 1), file.path.name
+            wrong = is_damaged(file, lambda done: progress.show(shown, done / size))  # noqa: B023
+        if wrong:
+            hint = f"edgespec models rm {installed.name}, then edgespec pull {installed.name}"
+            raise ModelFileError(f"{file.path} is damaged or missing", hint)
+    Output().write(f"{installed.name} is as it was on the Hub\n")
+
+
+def _installed(name: str) -> "Installed":
+    from edgespec.errors import ModelUnavailable
+    from edgespec.library import Library
+
+    if found := Library().find(name):
+        return found
+    raise ModelUnavailable(f"no model {name!r} was pulled from the Hub", "see edgespec models list")
+
+
+def _row(item: "Item") -> tuple[str, ...]:
+    size = _size(item.size) if item.present else "missing"
+    context = str(item.context) if item.context else "-"
+    return item.name, size, context, item.licence or "-", item.description
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    rows = [("NAME", "SIZE", "CONTEXT", "LICENCE", "DESCRIPTION"), *rows]
+    """Aligned columns; a name from outside stays in its cell."""
+    from edgespec.hub.names import shown
+
+    rows = [_HEAD, *(tuple(map(shown, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
     return "\n".join(lines) + "\n"
+
+
+def _facts(facts: dict[str, object]) -> str:
+    from edgespec.hub.names import shown
+
+    width = max(map(len, facts))
+    return "".join(
+        f"{name:{width}}  {shown(str(line))}\n"
+        for name, value in facts.items()
+        for line in (value if isinstance(value, list) else [value])
+    )

@@ -1,0 +1,95 @@
+"""Everything that can be run here, or be pulled, under one list of names."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgespec import catalog, foreign, memory
+from edgespec.catalog import Entry
+from edgespec.foreign import Foreign
+from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.library import Installed, Library
+
+_BATCH = 512
+_OUTPUTS = 17
+_CONTEXT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the list: `size` bytes are here, `context` tokens (0 if not known yet)."""
+
+    name: str
+    description: str
+    licence: str
+    context: int
+    target: str
+    drafter: str
+    size: int
+    present: bool
+
+    def record(self) -> dict[str, Any]:
+        """As JSON has it: null for what is not known."""
+        return {key: None if value == "" else value for key, value in asdict(self).items()}
+
+
+def items() -> list[Item]:
+    """The catalogue's pairs, then what was pulled, then what other programs hold."""
+    return [
+        *map(_of_catalogue, catalog.entries()),
+        *map(_of_library, Library().installed()),
+        *map(_of_others, foreign.models()),
+    ]
+
+
+def details(name: str) -> dict[str, object]:
+    """What is known of the model `name`, by headings. Raises ModelUnavailable."""
+    pair = catalog.resolve(name)
+    header = read_header(pair.target)
+    context = min(header.context_length, _CONTEXT)
+    needs = memory.estimate(header, context, _BATCH, _OUTPUTS, rollback=_OUTPUTS).total
+    facts: dict[str, object] = {
+        "name": pair.name,
+        "files": [str(file) for file in header.shards],
+        "drafter": str(pair.drafter) if pair.drafter else "-",
+        "size": header.size,
+        "architecture": header.architecture,
+        "parameters": parameters(header),
+        "context": header.context_length,
+        "vocabulary": len(header.strings("tokenizer.ggml.tokens")),
+        "chat template": "yes" if header.text("tokenizer.chat_template") else "no",
+        "memory": f"about {needs / 2**30:.2f} GiB with a context of {context} tokens",
+    }
+    if pulled := Library().find(name):
+        facts |= {"repository": pulled.repository, "commit": pulled.commit}
+        facts |= {"licence": pulled.licence or "-"}
+    return facts
+
+
+def parameters(header: GgufHeader) -> int:
+    """Weights of the model."""
+    return sum(tensor.values for tensor in header.tensors)
+
+
+def _of_catalogue(entry: Entry) -> Item:
+    return Item(
+        entry.name,
+        entry.description,
+        entry.licence,
+        entry.context,
+        str(entry.target),
+        str(entry.drafter),
+        entry.size,
+        entry.present,
+    )
+
+
+def _of_library(model: Installed) -> Item:
+    about = f"from the Hub, commit {model.commit[:12]}"
+    if not model.complete:
+        about = f"INCOMPLETE: edgespec pull {model.name} goes on"
+    size = sum(file.size for file in model.files if file.present)
+    return Item(model.name, about, model.licence, 0, str(model.path), "", size, model.complete)
+
+
+def _of_others(model: Foreign) -> Item:
+    return Item(model.name, f"kept by {model.owner}", "", 0, str(model.path), "", model.size, True)

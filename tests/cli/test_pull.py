@@ -1,0 +1,368 @@
+"""`edgespec pull` and `edgespec models` against a server that speaks the Hub's protocol."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgespec.cli import app
+from edgespec.hub.client import Hub
+from edgespec.hub.patience import Patience
+from edgespec.library import Library
+from tests import hubserver
+from tests.cli.process import COMMAND, Terminal, environment
+from tests.cli.process import edgespec as execute
+from tests.ggufs import llama_gguf
+from tests.hubserver import Fault, HubServer, Repo, serving
+
+TINY = "hf:me/tiny-GGUF:Q8_0"
+QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_asked=2, silence=0.3)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# Imported by Python before anything else: whoever opens a connection dies of it.
+GUARD = """
+import os, socket
+
+def refuse(*_):
+    os.write(2, b"NETWORK\\n")
+    os._exit(99)
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model of 2.1 MB, whose header is asked for in a block of 0.25 MiB."""
+    return llama_gguf(tmp_path_factory.mktemp("remote") / "tiny.gguf", d=128, ff=512).read_bytes()
+
+
+@pytest.fixture
+def server(data: bytes, tmp_path: Path) -> Iterator[HubServer]:
+    with serving({"me/tiny-GGUF": Repo({"tiny-Q8_0.gguf": data})}) as server:
+        yield server
+
+
+@pytest.fixture
+def variables(server: HubServer, tmp_path: Path) -> dict[str, str]:
+    return {
+        "HF_ENDPOINT": server.endpoint,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+
+
+@pytest.fixture
+def edgespec(variables: dict[str, str]) -> Run:
+    return lambda *arguments, **more: execute(*arguments, stdin=None, **{**variables, **more})
+
+
+@pytest.mark.native
+def test_from_nothing_to_an_answer(edgespec: Run, data: bytes, edgespec_home: Path) -> None:
+    done = edgespec("pull", "hf:me/tiny-GGUF")
+    assert done.returncode == 0
+    assert done.stdout == f"{TINY} is here: edgespec run -m {TINY}\n"
+    first, *lines = done.stderr.splitlines()
+    assert first.startswith(f"{TINY}: 0.00 GB to fetch, about 0.0 GiB of memory to run, licence ap")
+    assert lines[-1] == "tiny-Q8_0.gguf: 100 %"
+    done = edgespec("run", "-m", TINY, "-n", "3", "--threads", "1", "--no-speculate", "hi")
+    assert (done.returncode, done.stderr.count("error")) == (0, 0)
+    (listed,) = (
+        item
+        for item in json.loads(edgespec("models", "list", "--json").stdout)
+        if item["name"] == TINY
+    )
+    assert (listed["present"], listed["size"]) == (True, len(data))
+    path = Path(edgespec("models", "path", TINY).stdout.strip())
+    assert path.read_bytes() == data
+    shown = json.loads(edgespec("models", "show", TINY, "--json").stdout)
+    assert (shown["architecture"], shown["context"]) == ("llama", 512)
+    assert edgespec("models", "verify", TINY).stdout == f"{TINY} is as it was on the Hub\n"
+    path.write_bytes(data[:-1] + b"?")
+    done = edgespec("models", "verify", TINY)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{path} is damaged or missing; edgespec models rm {TINY}, then" in done.stderr
+    assert edgespec("models", "rm", TINY).stdout.startswith(f"{TINY} is removed, ")
+    assert not list(edgespec_home.rglob("*.gguf"))
+    done = edgespec("models", "rm", TINY)
+    assert done.returncode == 3
+    assert "no model 'hf:me/tiny-GGUF:Q8_0' was pulled" in done.stderr
+
+
+def test_events(edgespec: Run, data: bytes) -> None:
+    events = [json.loads(line) for line in edgespec("pull", TINY, "--json").stdout.splitlines()]
+    assert [event["event"] for event in events][:2] == ["chosen", "progress"]
+    assert events[0]["size"] == len(data)
+    assert events[-2] == {
+        "event": "progress",
+        "model": TINY,
+        "file": "tiny-Q8_0.gguf",
+        "state": "done",
+        "done": len(data),
+        "total": len(data),
+        "note": "",
+    }
+    assert events[-1]["event"] == "done"
+    assert Path(events[-1]["path"]).read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["me/tiny-GGUF"], 2, "me/tiny-GGUF is not a model of the Hub; did you mean hf:me/tiny-"),
+        (["hf:../../etc"], 2, "hf:../../etc is not a model of the Hub; write hf:owner/repository"),
+        (["hf:me/a\x1b[2J"], 2, "hf:me/a\N{REPLACEMENT CHARACTER}[2J is not a model of the Hub"),
+        (["hf:me/none"], 3, "the Hub has no repository me/none, or none for you; check the spel"),
+        (["hf:me/tiny-GGUF@old"], 3, "the Hub has no repository me/tiny-GGUF at old; check the"),
+        (["hf:me/tiny-GGUF:Q2_K"], 3, "me/tiny-GGUF has no Q2_K; it has Q8_0"),
+        (["hf:me/tiny-GGUF", "--quant", "Q3"], 3, "me/tiny-GGUF has no Q3; it has Q8_0"),
+    ],
+)
+def test_what_cannot_be_pulled(edgespec: Run, arguments: list[str], code: int, line: str) -> None:
+    done = edgespec("pull", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(f"edgespec: error: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        hubserver.status(429, retry_after="3600"),
+        hubserver.status(503),
+        hubserver.cut_after(10),
+        hubserver.drip(0.05),
+        hubserver.status(403),
+        hubserver.status(404),
+        hubserver.status(416),
+        hubserver.status(418),
+        hubserver.web_page,
+        hubserver.wrong_range,
+        hubserver.redirect("file:///etc/passwd"),
+        hubserver.redirect("gopher://localhost/"),
+        hubserver.circle,
+    ],
+)
+def test_every_fault_is_one_line_and_loses_nothing(
+    server: HubServer,
+    fault: Fault,
+    data: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("edgespec.hub.client.Hub", lambda: Hub(server.endpoint, QUICK))
+    server.faults = [lambda *_: False, hubserver.cut_after(150_000), *[fault] * 20]
+    assert app.run(["pull", TINY]) in (1, 3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("edgespec: error: ") == 1
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("edgespec: error: ")
+    (model,) = Library().installed()
+    assert not model.complete
+    server.faults = []
+    server.sent.clear()
+    assert app.run(["pull", TINY]) == 0
+    assert model.path.read_bytes() == data
+    assert server.sent[-1].start >= 150_000
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        hubserver.status(503),
+        hubserver.status(200),
+        hubserver.web_page,
+        hubserver.redirect("file:///etc/passwd"),
+        hubserver.circle,
+        lambda handler, _: bool(handler.reply(200, b'{"id": 3}', {})) or True,
+        lambda handler, _: bool(handler.reply(200, b"[" * 100_000, {})) or True,
+    ],
+)
+def test_an_api_that_makes_no_sense_is_one_line(
+    server: HubServer,
+    fault: Fault,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("edgespec.hub.client.Hub", lambda: Hub(server.endpoint, QUICK))
+    server.api_faults = [fault] * 50
+    assert app.run(["pull", TINY]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("edgespec: error: ")
+
+
+def test_no_server_at_all(edgespec: Run, variables: dict[str, str]) -> None:
+    variables["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    done = edgespec("pull", TINY)
+    assert done.returncode == 1
+    assert "repository me/tiny-GGUF: the connection failed" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_disk_that_is_full(
+    server: HubServer, variables: dict[str, str], edgespec: Run, data: bytes, edgespec_home: Path
+) -> None:
+    # A file may have 200 blocks of 1 KiB: what a write beyond does is like a full disk.
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", *COMMAND, "pull", TINY],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("edgespec: error: there is no room for tiny-Q8_0.gguf of me/tiny-GGUF")
+    assert "free some and pull it again; what was fetched is kept" in line
+    (part,) = edgespec_home.rglob("*.part")
+    assert part.stat().st_size == 200 << 10
+    server.sent.clear()
+    assert edgespec("pull", TINY).returncode == 0
+    assert server.sent[-1].start == 200 << 10
+
+
+def test_ctrl_c_keeps_what_was_fetched(
+    server: HubServer, variables: dict[str, str], edgespec: Run, edgespec_home: Path
+) -> None:
+    server.bytes_per_second = 500_000
+    with Terminal("pull", TINY, **variables) as terminal:
+        terminal.until("10 %")
+        terminal.type("\x03")
+        code, screen = terminal.finish()
+    assert code == 130
+    assert "stopped; what was fetched is kept, and the same command goes on" in screen
+    assert "Traceback" not in screen
+    (part,) = edgespec_home.rglob("*.part")
+    size = part.stat().st_size
+    assert size > 0
+    server.bytes_per_second = 0
+    server.sent.clear()
+    assert edgespec("pull", TINY).returncode == 0
+    assert server.sent[-1].start == size
+
+
+def test_bars_in_a_terminal(server: HubServer, variables: dict[str, str], data: bytes) -> None:
+    server.repos["me/evil"] = Repo({"x\x1b]0;owned\x07.gguf": data, "y-Q8_0.gguf": data})
+    with Terminal("pull", "hf:me/evil", TERM="xterm", COLUMNS="100", **variables) as terminal:
+        code, screen = terminal.finish()
+    assert code == 0
+    assert "y-Q8_0.gguf" in screen
+    assert "hf:me/evil:Q8_0 is here" in screen
+    assert "\x1b]0" not in screen
+    assert "\x07" not in screen
+
+
+def test_a_gated_repository_tells_what_to_do(
+    server: HubServer, edgespec: Run, variables: dict[str, str]
+) -> None:
+    server.repos["me/tiny-GGUF"].gated = True
+    server.token = "hf_x"
+    done = edgespec("pull", TINY)
+    assert done.returncode == 3
+    assert "accept its conditions on its page of the Hub, then set HF_TOKEN" in done.stderr
+    variables["HF_TOKEN"] = "hf_wrong"
+    assert edgespec("pull", TINY).returncode == 3
+    variables["HF_TOKEN"] = "hf_x"
+    assert edgespec("pull", TINY).returncode == 0
+
+
+def test_two_processes_fetch_it_once(
+    server: HubServer, variables: dict[str, str], data: bytes
+) -> None:
+    server.bytes_per_second = 1_000_000
+    both = [
+        subprocess.Popen(
+            [*COMMAND, "pull", TINY], env=environment(**variables), stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    said = [one.communicate()[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sum(b"another edgespec is fetching it" in text for text in said) == 1
+    assert _fetched(server) == len(data)
+
+
+def test_offline_nothing_is_asked_of_the_network(
+    edgespec: Run, variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert edgespec("pull", TINY).returncode == 0
+    guard = tmp_path / "guard"
+    guard.mkdir()
+    (guard / "sitecustomize.py").write_text(GUARD)
+    path = os.pathsep.join([str(guard), environment()["PYTHONPATH"]])
+    guarded = {"PYTHONPATH": path, **variables}
+    assert execute("pull", "hf:me/other", stdin=None, **guarded).returncode == 99
+    guarded["HF_HUB_OFFLINE"] = "1"
+    done = execute("pull", "hf:me/other", stdin=None, **guarded)
+    assert done.returncode == 3
+    assert "repository me/other is not on this machine, and HF_HUB_OFFLINE forbids" in done.stderr
+    done = execute("pull", TINY, stdin=None, **guarded)
+    assert (done.returncode, done.stdout) == (0, f"{TINY} is here: edgespec run -m {TINY}\n")
+    for command in (["models", "list"], ["models", "show", TINY], ["models", "path", "nano"]):
+        assert execute(*command, stdin=None, **guarded).returncode == 0
+
+
+@pytest.mark.native
+def test_without_a_network_the_nano_pair_answers(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(GUARD)
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    done = execute("run", "-n", "2", "--threads", "1", "def", PYTHONPATH=path)
+    assert done.returncode == 0
+    assert done.stdout
+
+
+@pytest.mark.slow
+def test_killed_twenty_times(
+    tmp_path: Path, data: bytes, variables: dict[str, str], edgespec_home: Path
+) -> None:
+    """At most 1 MiB is fetched twice for each kill."""
+    size, kills, dice = 200 << 20, 20, random.Random(0)
+    padding = b"\0" * (size - len(data))
+    digest = hashlib.sha256(data + padding).hexdigest()
+    repos = {"me/big": Repo({"big-Q8_0.gguf": data + padding})}
+    with serving(repos, bytes_per_second=60_000_000) as server:
+        variables["HF_ENDPOINT"] = server.endpoint
+        for _ in range(kills):
+            running = subprocess.Popen(
+                [*COMMAND, "pull", "hf:me/big"],
+                env=environment(**variables),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            if dice.random() < 0.8:
+                _until_content(server, running)
+                time.sleep(dice.uniform(0, 0.15))
+            else:
+                time.sleep(dice.uniform(0, 0.8))
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            time.sleep(0.05)  # The server's thread sees the end of its connection.
+        done = execute("pull", "hf:me/big", stdin=None, **variables)
+        assert (done.returncode, done.stdout[:9]) == (0, "hf:me/big")
+        twice = _fetched(server) - size
+    (file,) = edgespec_home.rglob("*.gguf")
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
+    assert 0 < twice <= kills << 20
+
+
+def _fetched(server: HubServer) -> int:
+    """Bytes that went out to fetch the file; headers are asked for by blocks."""
+    return sum(sent.length for sent in server.sent if sent.to_the_end)
+
+
+def _until_content(server: HubServer, running: "subprocess.Popen[bytes]") -> None:
+    before = len([sent for sent in server.sent if sent.to_the_end])
+    while running.poll() is None:
+        if len([sent for sent in server.sent if sent.to_the_end]) > before:
+            return
+        time.sleep(0.01)
