@@ -14,7 +14,11 @@ from edgespec.errors import BackendUnavailable
 
 Logits = NDArray[np.float32]
 
-BACKENDS = {"llamacpp": "edgespec_backends.llamacpp:open_model"}
+BACKENDS = {
+    "llamacpp": "edgespec_backends.llamacpp:open_model",
+    "onnx": "edgespec_backends.onnx:open_model",
+}
+_INSTALL = {"onnx": 'pip install "edgespec[onnx]"'}
 
 
 class Rollback(Enum):
@@ -216,5 +220,5 @@ def backend(name: str) -> OpenModel:
         raise BackendUnavailable(f"no backend is called {name!r}") from None
     except (ImportError, OSError, RuntimeError) as error:
         raise BackendUnavailable(
-            f"backend {name!r} does not load: {error}", "reinstall edgespec"
+            f"backend {name!r} does not load: {error}", _INSTALL.get(name, "reinstall edgespec")
         ) from error

@@ -22,6 +22,7 @@ HEAVY = (
     "rich",
     "textual",
 )
+HEAVY = ("jinja2", "llama_cpp", "numpy", "onnxruntime", "textual", "tokenizers")
 RUN_CLI = f"""
 import json, sys
 from edgespec.cli import main
@@ -106,10 +107,9 @@ def test_llama_cpp_has_one_importer() -> None:
     assert importers("llama_cpp", *PACKAGES) == {"backends/edgespec_backends/llamacpp/lib.py"}
 
 
-def test_other_native_libraries_have_at_most_one_importer_among_the_backends() -> None:
-    files = importers("onnxruntime", *PACKAGES)
-    assert len(files) <= 1
-    assert all(file.startswith("backends/") for file in files)
+@pytest.mark.parametrize(("library", "file"), [("onnxruntime", "lib"), ("tokenizers", "tokenizer")])
+def test_the_onnx_libraries_have_one_importer_each(library: str, file: str) -> None:
+    assert importers(library, *PACKAGES) == {f"backends/edgespec_backends/onnx/{file}.py"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from edgespec.protocols import Model, ModelOptions
 from edgespec_backends.llamacpp import open_model
 from tests.ggufs import jamba_gguf, lfm2_gguf, llama_gguf
+from tests.onnx_models import EXPORTS, Weights, graph_of, write_folder
 
 MAKERS = {"llama": llama_gguf, "lfm2": lfm2_gguf, "jamba": jamba_gguf}
 
@@ -14,6 +15,16 @@ MAKERS = {"llama": llama_gguf, "lfm2": lfm2_gguf, "jamba": jamba_gguf}
 def ggufs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("ggufs")
     return {name: make(folder / f"{name}.gguf") for name, make in MAKERS.items()}
+
+
+@pytest.fixture(scope="session")
+def onnx_graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The nano drafter in every kind of export."""
+    folder, weights = tmp_path_factory.mktemp("onnx"), Weights()
+    return {
+        name: graph_of(write_folder(folder / name, weights, export))
+        for name, export in EXPORTS.items()
+    }
 
 
 @pytest.fixture(scope="module", params=sorted(MAKERS))

@@ -52,15 +52,22 @@ def scrambled(source: Path, to: Path) -> Path:
 
 
 class Pair:
-    """An engine of the target and one source."""
+    """An engine of the target and one source. ONNX contexts have one lane."""
 
-    def __init__(self, target: Model, drafter: Model | None, *, overlap: bool = False) -> None:
+    def __init__(
+        self,
+        target: Model,
+        drafter: Model | None,
+        *,
+        overlap: bool = False,
+        lanes: int = LANES,
+    ) -> None:
         options = ContextOptions(n_ctx=N_CTX, max_outputs=17)
         contexts: list[Context] = [target.context(options)]
         source = None
         if drafter:
-            contexts.append(drafter.context(replace(options, max_sequences=LANES)))
-            source = ModelDrafter(contexts[1], target.tokenizer.n_vocab, LANES)
+            contexts.append(drafter.context(replace(options, max_sequences=lanes)))
+            source = ModelDrafter(contexts[1], target.tokenizer.n_vocab, lanes)
 
         def close() -> None:
             for context in contexts:
