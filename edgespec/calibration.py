@@ -79,11 +79,14 @@ class Calibrator:
         return min(self._time_rows(drafter, rows) for _ in range(2 * _REPEATS + 1))
 
     def _row_cost(self, single: float) -> float:
-        """Extra cost of a further row, as a fraction of a step of one row."""
+        """Extra cost of a further row, as a fraction of a step of one row.
+
+        Nothing where there is room for one alone: the others wait and delay nobody.
+        """
         assert self.drafter is not None
         rows = min(4, self.drafter.max_outputs)
         if rows < 2:
-            return 1.0
+            return 0.0
         return max(self._draft_time(rows) / single - 1, 0.0) / (rows - 1)
 
     def _contention(self) -> tuple[float, float]:

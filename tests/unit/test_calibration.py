@@ -89,6 +89,12 @@ def measure(target: Timed, drafter: Timed | None, clock: Clock, budget: float = 
     return Calibrator(target, drafter, budget=budget, clock=clock).measure()
 
 
+def test_a_drafter_that_looks_past_one_path_at_a_time_has_no_row_cost() -> None:
+    target, drafter, clock = bench()
+    drafter.max_outputs = 1
+    assert measure(target, drafter, clock).draft_row == 0
+
+
 def test_it_finds_the_table_that_it_was_given() -> None:
     table = measure(*bench())
     assert table.verify[0] == pytest.approx(STAIRS)
