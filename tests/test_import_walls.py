@@ -21,8 +21,8 @@ HEAVY = (
     "onnxruntime",
     "rich",
     "textual",
+    "tokenizers",
 )
-HEAVY = ("jinja2", "llama_cpp", "numpy", "onnxruntime", "textual", "tokenizers")
 RUN_CLI = f"""
 import json, sys
 from edgespec.cli import main
