@@ -9,7 +9,17 @@ from time import perf_counter
 from edgespec.cache import Cache
 from edgespec.controller import Wait
 from edgespec.drafting import DraftThread
-from edgespec.events import Finish, FinishReason, Notice, Request, Source, Stats, StepEvent, Token
+from edgespec.events import (
+    Finish,
+    FinishReason,
+    Notice,
+    Request,
+    Round,
+    Source,
+    Stats,
+    StepEvent,
+    Token,
+)
 from edgespec.protocols import Tokenizer
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
@@ -46,6 +56,7 @@ class Answer:
         drafter: DraftThread | None = None,
         monitor: Condition | None = None,
         clock: Callable[[], float] = perf_counter,
+        on_round: Callable[[Round], None] | None = None,
     ) -> None:
         self._request = request
         self._cache = cache
@@ -56,6 +67,7 @@ class Answer:
         self._drafter = drafter
         self._monitor = monitor or Condition()
         self._clock = clock
+        self._on_round = on_round
         self._history = list(request.prompt)
         self._text = TextStream(request.stop)
         self._counts = _Counts()
@@ -107,7 +119,9 @@ class Answer:
     def _decode(self, drafts: Sequence[Node]) -> Generator[StepEvent, None, list[int]]:
         """One decode of the target over the last token and `drafts`; returns what it emitted."""
         self._counts.rounds += 1
+        begin = self._clock() if self._on_round else 0.0
         self._cache.verify([self._history[-1], *(node.token for node in drafts)])
+        end = self._clock() if self._on_round else 0.0
         emitted: list[int] = []
         for row, draft in enumerate([*drafts, None]):
             token = self._emit(row, draft)
@@ -116,6 +130,11 @@ class Answer:
             if self._reason is not None or draft is None or token.id != draft.token:
                 break
         self._cache.truncate(len(self._history) - 1)
+        if self._on_round:
+            drafting = self._drafter.take_spans() if self._drafter else ()
+            accepted = _accepted(drafts, emitted)
+            index = self._counts.rounds
+            self._on_round(Round(index, len(drafts), accepted, (begin, end), drafting))
         return emitted
 
     def _plan(self) -> list[Node]:
@@ -151,9 +170,8 @@ class Answer:
                 self._scheduler.offer(source.name, self._scheduler.root, chain[:count])
 
     def _learn(self, drafts: Sequence[Node], emitted: Sequence[int], begin: float) -> None:
-        accepted = sum(node.token == token for node, token in zip(drafts, emitted, strict=False))
         self._counts.drafted += len(drafts)
-        self._counts.accepted += accepted
+        self._counts.accepted += _accepted(drafts, emitted)
         now = self._clock()
         with self._monitor:
             self._scheduler.verified(emitted, now - begin, now, self._limit())
@@ -224,3 +242,8 @@ class Answer:
             plain_step=self._scheduler.plain_step if self._request.speculate else None,
         )
         return Finish(self._reason, self._text.finish(), stats)
+
+
+def _accepted(drafts: Sequence[Node], emitted: Sequence[int]) -> int:
+    """How many drafts the target agreed with; the first surprise ends a round."""
+    return sum(node.token == token for node, token in zip(drafts, emitted, strict=False))

@@ -1,5 +1,6 @@
 """The drafter's thread: looks past whatever nodes the scheduler names, ahead of the target."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Thread
@@ -11,6 +12,8 @@ from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.tree import Candidate, Node
+
+_SPANS = 64
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class DraftThread:
         self._task: _Task | None = None
         self._failure: Exception | None = None
         self._closed = False
+        self._spans: deque[tuple[float, float]] = deque(maxlen=_SPANS)
         self.busy = False
         """True while a step of the drafter runs."""
         self.usable = True
@@ -73,6 +77,13 @@ class DraftThread:
             self._task = None
             self._drafter.context.abort()
             self._monitor.notify_all()
+
+    def take_spans(self) -> tuple[tuple[float, float], ...]:
+        """When the steps began and ended that were not taken yet; at most the last few."""
+        with self._monitor:
+            spans = tuple(self._spans)
+            self._spans.clear()
+        return spans
 
     def take_failure(self) -> Exception | None:
         """What made the drafter unusable, once."""
@@ -109,7 +120,7 @@ class DraftThread:
                 self._give_up(task)
             except Exception as error:
                 self._fail(task, error)
-            self._report(task, nodes, results, self._clock() - begin)
+            self._report(task, nodes, results, begin, self._clock())
 
     def _next(self) -> tuple[_Task, Sequence[int], list[Node], list[list[int]]] | None:
         """Wait for something to do: a prompt to decode (no nodes) or nodes to look past."""
@@ -142,9 +153,11 @@ class DraftThread:
         task: _Task,
         nodes: Sequence[Node],
         results: Sequence[Sequence[Candidate] | None],
-        seconds: float,
+        begin: float,
+        end: float,
     ) -> None:
         with self._monitor:
+            self._spans.append((begin, end))
             self.busy = False
             task.begun = task.scheduler.prepared = True
             for node in nodes:
@@ -155,7 +168,7 @@ class DraftThread:
                         task.scheduler.expanded(node, candidates)
                 if results:
                     self._costs.observe_draft(
-                        len(task.prompt) + task.seen, seconds, rows=len(nodes)
+                        len(task.prompt) + task.seen, end - begin, rows=len(nodes)
                     )
             self._monitor.notify_all()
 

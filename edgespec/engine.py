@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock
 from types import TracebackType
@@ -13,7 +14,7 @@ from edgespec.cache import Cache
 from edgespec.controller import Policy
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
-from edgespec.events import Request, StepEvent
+from edgespec.events import Request, Round, StepEvent
 from edgespec.protocols import Context, Model
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
@@ -67,8 +68,12 @@ class Engine:
     ) -> None:
         self.close()
 
-    def generate(self, request: Request) -> Generator[StepEvent]:
+    def generate(
+        self, request: Request, on_round: Callable[[Round], None] | None = None
+    ) -> Generator[StepEvent]:
         """The events of one answer; closing the iterator at any of them stops the answer.
+
+        `on_round` is told of every round, on the target's thread.
 
         Raises ContextOverflow if the prompt leaves no room for an answer, InvalidInput for an
         empty prompt, an unknown token id or a grammar that does not parse, and BackendError if
@@ -81,7 +86,7 @@ class Engine:
             request.prompt,
             grammar=self.target.grammar(grammar) if grammar is not None else None,
         )
-        return self._stream(request, sampler)
+        return self._stream(request, sampler, on_round)
 
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
@@ -112,14 +117,17 @@ class Engine:
                 "shorten it or raise --context",
             )
 
-    def _stream(self, request: Request, sampler: Sampler) -> Generator[StepEvent]:
+    def _stream(
+        self, request: Request, sampler: Sampler, on_round: Callable[[Round], None] | None
+    ) -> Generator[StepEvent]:
         if not self._busy.acquire(blocking=False):
             raise BackendError("another answer is still running on this engine")
         try:
             outcomes: SimpleQueue[_Outcome] = SimpleQueue()
             self._cache.context.resume()
             self._require_open()  # Not before: a close from now on sets the flag for good.
-            job = self._thread.submit(self._answer, request, sampler, outcomes.put)
+            prepare = partial(self._prepare, request, sampler, on_round)
+            job = self._thread.submit(self._answer, prepare, outcomes.put)
             try:
                 while (outcome := _take(outcomes)) is not None:
                     if isinstance(outcome, BaseException):
@@ -131,10 +139,9 @@ class Engine:
         finally:
             self._busy.release()
 
-    def _answer(self, request: Request, sampler: Sampler, put: Callable[[_Outcome], None]) -> None:
+    def _answer(self, prepare: Callable[[], Answer], put: Callable[[_Outcome], None]) -> None:
         try:
-            answer = self._prepare(request, sampler)
-            for event in answer.events():
+            for event in prepare().events():
                 put(event)
         except Aborted:
             put(None)
@@ -143,7 +150,9 @@ class Engine:
         else:
             put(None)
 
-    def _prepare(self, request: Request, sampler: Sampler) -> Answer:
+    def _prepare(
+        self, request: Request, sampler: Sampler, on_round: Callable[[Round], None] | None
+    ) -> Answer:
         drafter = self._drafter if request.speculate else None
         scheduler = Scheduler(
             self._policy,
@@ -160,6 +169,7 @@ class Engine:
             self._sources,
             drafter,
             self._monitor,
+            on_round=on_round,
         )
 
     def _require_open(self) -> None:

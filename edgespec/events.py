@@ -114,4 +114,19 @@ class Finish:
     stats: Stats
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What target and drafter did in one round: no event, but for whoever asks to be told.
+
+    Times are (begin, end) in seconds on the clock of `time.perf_counter`: `verify` of the target's
+    decode, `drafting` of each of the drafter's steps that ended since the round before.
+    """
+
+    index: int
+    drafted: int
+    accepted: int
+    verify: tuple[float, float]
+    drafting: tuple[tuple[float, float], ...] = ()
+
+
 StepEvent = Token | Notice | Finish

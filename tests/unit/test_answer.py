@@ -15,6 +15,7 @@ from edgespec.cache import Cache
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError
 from edgespec.events import Finish, FinishReason, Notice, Request, Source, StepEvent, Token
+from edgespec.events import Round as RoundSpans
 from edgespec.protocols import ContextOptions, Rollback
 from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import Sampler
@@ -65,6 +66,8 @@ class Bench:
     suffix: list[SuffixMatch] = field(default_factory=list)
     policy: Told = field(init=False)
     monitor: Condition = field(default_factory=Condition)
+    told: list[RoundSpans] | None = None
+    """What was told of the rounds, if anybody asked."""
 
     def __post_init__(self) -> None:
         setting = self.setting
@@ -112,6 +115,7 @@ class Bench:
             drafter,
             self.monitor,
             clock=Clock(),
+            on_round=self.told.append if self.told is not None else None,
         )
         return answer.events()
 
@@ -547,6 +551,23 @@ def test_what_is_shared_with_the_last_answer_is_not_decoded_again() -> None:
     events = list(bench.events(Request((*PROMPT, *first, 7), sampling, max_tokens=1)))
     assert bench.context.decoded - before == 2
     assert finish(events).stats.cached_tokens == len(PROMPT) + 4
+
+
+@pytest.mark.parametrize("sources", [("suffix",), ("twin",), ()])
+def test_whoever_asks_is_told_of_every_round(sources: tuple[str, ...]) -> None:
+    bench = Bench(Setting(sources, (4, 0, 2)))
+    told: list[RoundSpans] = []
+    bench.told = told
+    sampling = SamplingParams(0.8, seed=3, logit_bias={LANGUAGE.eog: -100.0})
+    stats = finish(list(bench.events(Request(PROMPT, sampling, max_tokens=40)))).stats
+    assert [round_.index for round_ in told] == list(range(1, stats.rounds + 1))
+    assert sum(round_.drafted for round_ in told) == stats.drafted
+    assert sum(round_.accepted for round_ in told) == stats.accepted
+    assert all(round_.verify[0] < round_.verify[1] for round_ in told)
+    assert all(one.verify[1] < two.verify[0] for one, two in pairwise(told))
+    spans = [span for round_ in told for span in round_.drafting]
+    assert bool(spans) == ("twin" in sources)
+    assert all(begin <= end for begin, end in spans)
 
 
 @given(rest=st.integers(0, 5), lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6))
