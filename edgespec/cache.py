@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from edgespec.errors import Aborted, BackendError
-from edgespec.protocols import Context, Logits, Rollback
+from edgespec.protocols import Context, Logits, Rollback, Saving
 
 
 class Cache:
@@ -33,7 +33,7 @@ class Cache:
         What the cache shares with them is kept; returns how many that were. `on_progress` is
         called with the number of tokens held after each batch.
         """
-        if not self._take_back(min(self._shared(tokens), len(tokens) - 1)):
+        if not self._take_back(min(self.shared(tokens), len(tokens) - 1)):
             self.forget()
         kept = len(self.tokens)
         while (start := len(self.tokens)) < len(tokens):
@@ -58,6 +58,29 @@ class Cache:
         """Keep the first `length` tokens, by the cheapest way that the context allows."""
         if not self._take_back(length):
             self._rebuild(length)
+
+    def save(self, limit: int) -> bytes:
+        """What the context holds of `tokens`; empty if it cannot be saved in `limit` bytes."""
+        self._settle()
+        context = self.context
+        if not self.tokens or not isinstance(context, Saving) or context.state_size() > limit:
+            return b""
+        return context.save()
+
+    def adopt(self, tokens: Sequence[int], state: bytes) -> bool:
+        """Hold `tokens` without decoding them; False if that is refused, the cache then is empty.
+
+        `state` was saved by a context of the same model and settings that held them.
+        """
+        self.forget()
+        context = self.context
+        fits = 0 < len(tokens) <= context.n_ctx
+        if not fits or not isinstance(context, Saving) or not context.load(state, len(tokens)):
+            self.forget()
+            return False
+        self.tokens = list(tokens)
+        self._last_start = len(tokens)
+        return True
 
     def forget(self) -> None:
         """Empty the cache."""
@@ -128,8 +151,9 @@ class Cache:
         for start in range(0, len(tokens), size):
             self._decode(tokens[start : start + size], outputs=0)
 
-    def _shared(self, tokens: Sequence[int]) -> int:
-        """Length of the common prefix; slices compare in C, so halving beats a Python loop."""
+    def shared(self, tokens: Sequence[int]) -> int:
+        """How many tokens the cache and `tokens` begin with in common."""
+        # Slices compare in C, so halving beats a Python loop."""
         low, high = 0, min(len(self.tokens), len(tokens))
         if self.tokens[:high] == list(tokens[:high]):
             return high

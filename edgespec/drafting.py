@@ -1,7 +1,8 @@
 """The drafter's thread: looks past whatever nodes the scheduler names, ahead of the target."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 from time import perf_counter
@@ -77,6 +78,13 @@ class DraftThread:
             self._task = None
             self._drafter.context.abort()
             self._monitor.notify_all()
+
+    @contextmanager
+    def resting(self) -> Iterator[ModelDrafter]:
+        """The drafter, which begins nothing while it is looked at."""
+        with self._monitor:
+            self._monitor.wait_for(lambda: not self.busy)
+            yield self._drafter
 
     def take_spans(self) -> tuple[tuple[float, float], ...]:
         """When the steps began and ended that were not taken yet; at most the last few."""

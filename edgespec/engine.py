@@ -18,6 +18,7 @@ from edgespec.events import Request, Round, StepEvent
 from edgespec.protocols import Context, Model
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
+from edgespec.snapshots import Snapshot
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.source import InstantSource
 
@@ -43,9 +44,12 @@ class Engine:
         drafter: ModelDrafter | None = None,
         on_close: Callable[[], None] = lambda: None,
         thread: ThreadPoolExecutor | None = None,
+        fingerprint: str = "",
     ) -> None:
         self.target = target
         self.n_ctx = context.n_ctx
+        self.fingerprint = fingerprint
+        """Of everything that a snapshot depends on."""
         self._cache = Cache(context)
         self._sources = list(sources)
         self._policy = policy
@@ -88,6 +92,21 @@ class Engine:
         )
         return self._stream(request, sampler, on_round)
 
+    def snapshot(self, limit: int) -> Snapshot | None:
+        """What the caches hold, None if nothing or more than `limit` bytes. Waits for an answer."""
+        return self._thread.submit(self._snapshot, limit).result()
+
+    def adopt(self, snapshot: Snapshot) -> bool:
+        """Hold a snapshot's tokens in place of what the caches hold; False if that is refused.
+
+        It must have been taken from an engine of the same models and settings.
+        """
+        return self._thread.submit(self._adopt, snapshot).result()
+
+    def shared(self, prompt: Sequence[int]) -> int:
+        """How many tokens of `prompt` need no decoding."""
+        return self._thread.submit(self._cache.shared, prompt).result()
+
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
         self._cache.context.abort()
@@ -102,6 +121,23 @@ class Engine:
         if self._drafter:
             self._drafter.close()
         self._on_close()
+
+    def _snapshot(self, limit: int) -> Snapshot | None:
+        state = self._cache.save(limit)
+        if not state:
+            return None
+        tokens: Sequence[int] = ()
+        drafter = b""
+        if self._drafter:
+            with self._drafter.resting() as resting:
+                tokens, drafter = resting.save(limit - len(state))
+        return Snapshot(tuple(self._cache.tokens), state, tuple(tokens), drafter)
+
+    def _adopt(self, snapshot: Snapshot) -> bool:
+        if self._drafter and snapshot.drafter:
+            with self._drafter.resting() as resting:
+                resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
+        return self._cache.adopt(snapshot.tokens, snapshot.target)
 
     def _check(self, request: Request) -> None:
         self._require_open()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgespec.protocols import Context, Row
+from edgespec.protocols import Context, Row, Saving
 
 
 @dataclass(slots=True)
@@ -40,6 +40,29 @@ class Lanes:
         for lane in self._lanes:
             lane.tokens.clear()
             lane.agreed = 0
+
+    def save(self, limit: int) -> tuple[list[int], bytes]:
+        """The tokens of the longest lane, and its state; nothing if it has more than `limit`
+        bytes."""
+        lane = max(self._lanes, key=lambda lane: len(lane.tokens))
+        context = self._context
+        if not lane.tokens or not isinstance(context, Saving):
+            return [], b""
+        if context.state_size(lane.sequence) > limit:
+            return [], b""
+        return list(lane.tokens), context.save(lane.sequence)
+
+    def adopt(self, tokens: Sequence[int], state: bytes) -> bool:
+        """Hold `tokens` in one lane and nothing else; False, and nothing held, if refused."""
+        self.forget()
+        lane, context = self._lanes[0], self._context
+        if not isinstance(context, Saving):
+            return False
+        if not context.load(state, len(tokens), sequence=lane.sequence):
+            self.forget()
+            return False
+        lane.tokens = list(tokens)
+        return True
 
     def prefill(self, history: Sequence[int]) -> None:
         """Hold all but the last token of `history` in some lane."""

@@ -88,6 +88,7 @@ class _Loader:
             drafter,
             self._stack.pop_all().close,
             thread,
+            f"{self._key(context)}-{context.n_ctx}",
         )
 
     def _require_memory(self, target: GgufHeader, drafter: GgufHeader | None, n_ctx: int) -> None:

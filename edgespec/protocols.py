@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +148,22 @@ class Context(Protocol):
 
     def close(self) -> None:
         """Free the cache. Idempotent."""
+
+
+@runtime_checkable
+class Saving(Protocol):
+    """A context whose sequences can be kept as bytes and come back in another process."""
+
+    def state_size(self, sequence: int = 0) -> int:
+        """How many bytes `save` would return."""
+
+    def save(self, sequence: int = 0) -> bytes:
+        """All that a sequence holds. It computes nothing, so any thread may ask while none
+        decodes."""
+
+    def load(self, state: bytes, length: int, *, sequence: int = 0) -> bool:
+        """Hold the `length` positions of a state saved by a context like this one, in place of
+        what the sequence holds; False if refused, which leaves it empty."""
 
 
 class Grammar(Protocol):

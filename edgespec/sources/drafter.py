@@ -54,6 +54,19 @@ class ModelDrafter:
             else:
                 self._cache.prefill(self._history)
 
+    def save(self, limit: int) -> tuple[list[int], bytes]:
+        """The most tokens held in a row, and their state if it has at most `limit` bytes."""
+        if self._lanes:
+            return self._lanes.save(limit)
+        state = self._cache.save(limit)
+        return (list(self._cache.tokens), state) if state else ([], b"")
+
+    def adopt(self, tokens: Sequence[int], state: bytes) -> bool:
+        """Hold `tokens` without decoding them; False, and nothing held, if that is refused."""
+        if not 0 < len(tokens) <= self.context.n_ctx:
+            return False
+        return (self._lanes or self._cache).adopt(tokens, state)
+
     def advance(self, tokens: Sequence[int]) -> None:
         """The target emitted `tokens`."""
         assert self._sampler is not None

@@ -118,6 +118,27 @@ class LlamaContext:
         )
         return read == len(state) and self.truncate(length) and self.length() == length
 
+    def state_size(self, sequence: int = 0) -> int:
+        """How many bytes `save` would return."""
+        return int(llama.llama_state_seq_get_size(self._context, sequence))
+
+    def save(self, sequence: int = 0) -> bytes:
+        """All that a sequence holds."""
+        size = self.state_size(sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self._context, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def load(self, state: bytes, length: int, *, sequence: int = 0) -> bool:
+        """Hold what `save` returned, in place of what the sequence holds; False if refused."""
+        self.truncate(0, sequence=sequence)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = llama.llama_state_seq_set_data(self._context, buffer, len(state), sequence)
+        if read == len(state) and self.length(sequence) == length:
+            return True
+        self.truncate(0, sequence=sequence)
+        return False
+
     def abort(self) -> None:
         """Stop the decode in progress, from any thread, or the next one if none runs."""
         self._flag.set()
