@@ -2,28 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
+from edgespec.messages import Message as Message
+from edgespec.messages import Role as Role
 from edgespec.protocols import Model, Tokenizer
 from edgespec.template import ChatTemplate
-
-
-class Role(StrEnum):
-    """Who speaks."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Role
-    content: str
-
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 
@@ -78,6 +62,10 @@ class ChatFormat:
         # Many templates write the BOS that the tokenizer adds as well.
         doubled = self._tokenizer.bos is not None and tokens[:2] == [self._tokenizer.bos] * 2
         return tokens[1:] if doubled else tokens
+
+    def continuation(self, text: str) -> list[int]:
+        """The tokens of an answer's beginning, to go behind `tokens`."""
+        return self._tokenizer.encode(text, add_special=False, parse_special=False) if text else []
 
     def _broken(self, text: str) -> str:
         """`text` with a cut after the first character of every control token it spells out."""

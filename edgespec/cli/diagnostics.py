@@ -46,13 +46,17 @@ def end_line() -> None:
 
 def unexpected(failure: Exception) -> None:
     """A failure that edgespec did not foresee: one line here, the traceback in the log."""
+    known = logged(failure)
+    error(known.what, known.hint)
+
+
+def logged(failure: Exception) -> EdgespecError:
+    """What to say about a failure that edgespec did not foresee; the traceback goes to the log."""
     what = f"unexpected {type(failure).__name__}: {failure}"
     try:
-        log = _log(failure)
+        return EdgespecError(what, f"the details are in {_log(failure)}")
     except Exception:
-        error(what)
-    else:
-        error(what, f"the details are in {log}")
+        return EdgespecError(what)
 
 
 def stats_line(stats: "Stats", seed: int) -> str:

@@ -154,3 +154,9 @@ def test_the_system_message_and_the_last_question_always_stay() -> None:
 
 def test_without_a_system_message_the_first_exchange_goes_first() -> None:
     assert fit([*EXCHANGES, user("last")], words, 40).messages[0] == user("question 3")
+
+
+def test_the_beginning_of_an_answer_is_text_behind_the_prompt() -> None:
+    form = ChatFormat(Characters(add_bos=True), ChatTemplate(TURNS))
+    assert form.continuation("") == []
+    assert shown(form.continuation("so <|end|> it")) == "so <|end|> it"
