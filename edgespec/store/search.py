@@ -1,0 +1,55 @@
+"""Finding conversations: by the words in their titles and messages."""
+
+import re
+import sqlite3
+
+from edgespec.store.records import Summary
+
+_LISTED = """
+    SELECT id, title, updated, '' FROM conversation WHERE deleted IS NULL
+    ORDER BY updated DESC, id DESC LIMIT ?
+"""
+_FOUND = """
+    WITH hit (conversation, message) AS (
+        SELECT conversation, max(message.id)
+        FROM message_words JOIN message ON message.id = message_words.rowid
+        WHERE message_words MATCH :words GROUP BY conversation
+    )
+    SELECT id, title, updated, coalesce(substr(
+        (SELECT text FROM message WHERE message.id = hit.message), 1, 100000), '')
+    FROM conversation LEFT JOIN hit ON hit.conversation = conversation.id
+    WHERE deleted IS NULL AND (hit.message IS NOT NULL OR title LIKE :title ESCAPE '\\')
+    ORDER BY updated DESC, id DESC LIMIT :limit
+"""
+_AROUND = 30
+"""Characters of an excerpt before and after the first word found."""
+
+
+def find(connection: sqlite3.Connection, query: str, limit: int) -> list[Summary]:
+    """The conversations with all words of `query` in one message, or with it in their title.
+
+    The last word may be the beginning of one. Without any word, all conversations.
+    """
+    words = re.findall(r"\w+", query)
+    if not words:
+        return [Summary(*row) for row in connection.execute(_LISTED, (limit,))]
+    title = re.sub(r"([\\%_])", r"\\\1", query.strip())
+    values = {
+        "words": " ".join(f'"{word}"' for word in words) + "*",
+        "title": f"%{title}%",
+        "limit": limit,
+    }
+    rows = connection.execute(_FOUND, values)
+    return [
+        Summary(id_, title, updated, _excerpt(text, words)) for id_, title, updated, text in rows
+    ]
+
+
+def _excerpt(text: str, words: list[str]) -> str:
+    """What stands around the first of `words` in `text`, in one line."""
+    found = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
+    if not found:
+        return " ".join(text[: 2 * _AROUND].split())
+    start = max(found.start() - _AROUND, 0)
+    part = " ".join(text[start : found.end() + _AROUND].split())
+    return ("…" if start else "") + part + ("…" if found.end() + _AROUND < len(text) else "")

@@ -1,0 +1,49 @@
+"""Sessions: which process has which conversation open, so that a crash loses nothing."""
+
+import os
+
+import psutil
+
+from edgespec.store.records import Crashed
+from edgespec.store.store import Store
+
+
+class Session:
+    """One process at the store. What it says about itself outlives it unless it says goodbye."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._key = os.getpid(), psutil.Process().create_time()
+        self.crashed = self._find_crashed()
+        """The newest session that ended without a goodbye, None if there is none."""
+        self._store.execute(
+            "INSERT OR REPLACE INTO session (pid, started) VALUES (?, ?)", self._key
+        )
+
+    def remember(self, conversation: int | None, draft: str) -> None:
+        """What to come back to after a crash: a conversation and a message not yet sent."""
+        self._store.execute(
+            "UPDATE session SET conversation = ?, draft = ? WHERE pid = ? AND started = ?",
+            (conversation, draft.encode("utf-8", "replace").decode(), *self._key),
+        )
+
+    def goodbye(self) -> None:
+        """The session ends as it should."""
+        self._store.execute("DELETE FROM session WHERE pid = ? AND started = ?", self._key)
+
+    def _find_crashed(self) -> Crashed | None:
+        rows = self._store.execute(
+            "SELECT pid, started, conversation, draft FROM session ORDER BY rowid DESC"
+        ).fetchall()
+        dead = [row for row in rows if not _alive(row[0], row[1])]
+        for pid, started, _, _ in dead:
+            self._store.execute("DELETE FROM session WHERE pid = ? AND started = ?", (pid, started))
+        return next((Crashed(row[2], row[3]) for row in dead if row[2] is not None or row[3]), None)
+
+
+def _alive(pid: int, started: float) -> bool:
+    """Whether that process runs, not a later one with the same number."""
+    try:
+        return abs(psutil.Process(pid).create_time() - started) < 1
+    except psutil.Error:
+        return False
