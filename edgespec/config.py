@@ -1,0 +1,210 @@
+"""The user's settings: a commented TOML file, checked key by key, and what they are without it."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from edgespec import paths
+from edgespec.errors import EdgespecError, InvalidInput
+
+HEADER = "edgespec's settings. What is not here has its default; docs/settings.md lists all."
+
+
+def _setting(default: Any, section: str, text: str, least: float = 0, most: float = 0) -> Any:
+    """A field of Settings. Numbers lie between `least` and `most`, if `most` is more."""
+    return field(
+        default=default,
+        metadata={"section": section, "text": text, "least": least, "most": most},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, with its default, its place in the file and what it means."""
+
+    model: str = _setting("", "model", "Name or GGUF file; empty = the default pair.")
+    drafter: str = _setting("", "model", "Name or GGUF file; empty = the model's own drafter.")
+    context: int = _setting(
+        0, "model", "Tokens of context; 0 = the model's own, at most 8192.", 0, 1 << 24
+    )
+    threads: int = _setting(0, "model", "Threads of the target; 0 = one per core.", 0, 1024)
+    speculate: bool = _setting(True, "model", "false decodes plainly, without drafts.")
+    draft_length: int = _setting(
+        0, "model", "Drafts in every round; 0 = as many as pay, by measurement.", 0, 64
+    )
+    snapshots: int = _setting(
+        1024, "model", "MiB on disk for what the models' caches held; 0 = none.", 0, 1 << 24
+    )
+    system: str = _setting("", "answer", "System message of new conversations.")
+    temperature: float = _setting(0.8, "answer", "0 always takes the likeliest token.", 0, 100)
+    top_k: int = _setting(40, "answer", "Sample from the N likeliest; 0 = all.", 0, 1 << 30)
+    top_p: float = _setting(0.95, "answer", "Sample from the likeliest that add up to N.", 1e-6, 1)
+    min_p: float = _setting(
+        0.05, "answer", "Least probability, relative to the likeliest.", 0, 0.999999
+    )
+    repeat_penalty: float = _setting(
+        1.0, "answer", "Penalty on recent tokens; 1 = none.", 0.01, 100
+    )
+    max_tokens: int = _setting(
+        0, "answer", "Longest answer; 0 = up to the end of the context.", 0, 1 << 24
+    )
+    seed: int = _setting(-1, "answer", "Of a conversation's first answer; -1 = random.", -1, 2**63)
+    theme: str = _setting("", "look", "A theme's name; empty = edgespec's own.")
+    refresh: int = _setting(
+        10, "look", "Most updates of the screen per second while text comes.", 1, 60
+    )
+    sources: bool = _setting(False, "look", "Mark where each token of an answer came from.")
+    keys: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"section": "keys", "text": 'An action\'s keys, as in: regenerate = "ctrl+r,f5"'},
+    )
+
+
+FIELDS = {item.name: item for item in fields(Settings)}
+
+
+def file() -> Path:
+    """Where the settings are kept."""
+    return paths.config_dir() / "settings.toml"
+
+
+def load(path: Path) -> Settings:
+    """The settings in `path`; the defaults if there is no such file.
+
+    Raises InvalidInput, naming the line, for what cannot be used.
+    """
+    text = _read(path)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path}: {error}", "mend or remove it") from error
+    known = {item.metadata["section"] for item in FIELDS.values()}
+    values: dict[str, Any] = {}
+    for section, keys in table.items():
+        if section not in known or not isinstance(keys, dict):
+            raise _wrong(path, text, section, None, "is not a section", _near(section, known))
+        for key, value in keys.items():
+            values |= _value(path, text, section, key, value)
+    if "keys" in table:
+        values["keys"] = dict(table["keys"])
+    return Settings(**values)
+
+
+def check(name: str, value: Any) -> Any:
+    """`value` as the setting `name` keeps it. Raises InvalidInput, saying what it must be."""
+    item = FIELDS[name]
+    default: Any = item.default
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(default):
+        raise InvalidInput(f"{name} = {value!r}", f"it must be {_KINDS[type(default)]}")
+    least, most = item.metadata["least"], item.metadata["most"]
+    if most > least and not least <= value <= most:
+        raise InvalidInput(f"{name} = {value}", f"it must be between {least} and {most}")
+    return value
+
+
+def parse(name: str, text: str) -> Any:
+    """The value that a user typed for the setting `name`. Raises InvalidInput."""
+    kind: Any = type(FIELDS[name].default)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.strip().lower()]
+        return check(name, kind(text) if kind is str else kind(text.strip()))
+    except (ValueError, KeyError):
+        raise InvalidInput(f"{name} = {text!r}", f"it must be {_KINDS[kind]}") from None
+
+
+def save(path: Path, settings: Settings, **changes: Any) -> Settings:
+    """Change some settings, here and in `path`; the user's comments and order stay.
+
+    Raises InvalidInput for a wrong value, EdgespecError if the file cannot be written.
+    """
+    import tomlkit  # Not needed to read them, and starting shall cost little.
+
+    new = replace(settings, **{name: check(name, value) for name, value in changes.items()})
+    document = tomlkit.parse(_read(path))
+    if not document.body:
+        document.add(tomlkit.comment(HEADER))
+    for name in changes:
+        section = FIELDS[name].metadata["section"]
+        if section not in document:
+            document.add(tomlkit.nl())
+            document.add(section, tomlkit.table())
+        table = document[section]
+        assert isinstance(table, tomlkit.items.Table)
+        if name not in table:
+            table.add(tomlkit.comment(FIELDS[name].metadata["text"]))
+        table[name] = changes[name]
+    _write(path, tomlkit.dumps(document))
+    return new
+
+
+_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _value(path: Path, text: str, section: str, key: str, value: Any) -> dict[str, Any]:
+    """One setting, by its name in Settings."""
+    if section == "keys":
+        if not isinstance(value, str):
+            raise _wrong(path, text, section, key, "is not text", 'as in "ctrl+r"')
+        return {}
+    here = [name for name, item in FIELDS.items() if item.metadata["section"] == section]
+    if key not in here:
+        raise _wrong(path, text, section, key, "is not a setting", _near(key, here))
+    try:
+        return {key: check(key, value)}
+    except InvalidInput as error:
+        raise _wrong(path, text, section, key, f"is {value!r}", error.hint) from error
+
+
+def _wrong(
+    path: Path, text: str, section: str, key: str | None, what: str, hint: str
+) -> InvalidInput:
+    name = f"{section}.{key}" if key else section
+    return InvalidInput(f"{path}, line {_line(text, section, key)}: {name} {what}", hint)
+
+
+def _line(text: str, section: str, key: str | None) -> int:
+    """The number of the line in which `key` of `section` is set, 1 if it is hard to find."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            current = header[1].strip()
+        bare = rf"""\s*["']?{re.escape(key or section)}["']?\s*[=.]"""
+        if (key is None and current == section) or (
+            re.match(bare, line) and current == (section if key else "")
+        ):
+            return number
+    return 1
+
+
+def _near(word: str, known: Any) -> str:
+    near = get_close_matches(word, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidInput(f"{path} cannot be read: {reason}", "mend or remove it") from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as temporary:
+            temporary.write(text)
+        os.replace(temporary.name, path)
+    except OSError as error:
+        raise EdgespecError(f"{path} cannot be written: {error.strerror}") from error
