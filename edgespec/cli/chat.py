@@ -1,4 +1,9 @@
-"""`edgespec chat`: a conversation, line by line."""
+"""`edgespec chat`: a conversation, on the whole screen or line by line."""
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,21 +17,57 @@ from edgespec.cli.options import (
     stats_option,
     system_option,
 )
+from edgespec.cli.output import is_terminal
+
+if TYPE_CHECKING:
+    from edgespec.config import Settings
+
+SCREEN = "edgespec_tui.launch"
+"""The module that has the chat on the whole screen; nothing else is known of it here."""
 
 
-@click.command(context_settings=ENVIRONMENT)
+class _Configured(click.Command):
+    """A command whose options' defaults are the user's settings."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> click.Context:
+        from edgespec import config
+
+        file = config.file()
+        helping = extra.get("resilient_parsing") or {"--help", "-h"} & set(args)
+        if file.exists() and not helping:
+            extra["default_map"] = _defaults(config.load(file))
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_Configured, context_settings=ENVIRONMENT)
 @model_options
 @system_option
 @sampling_options
-@click.option("--plain", is_flag=True, expose_value=False, help="Line by line, on any terminal.")
+@click.option("--plain", is_flag=True, help="Line by line, on any terminal.")
 @stats_option
-def chat(model: ModelSettings, system: str | None, sampling: SamplingSettings, stats: bool) -> None:
-    """Talk with a model, line by line.
+def chat(
+    model: ModelSettings, system: str | None, sampling: SamplingSettings, plain: bool, stats: bool
+) -> None:
+    """Talk with a model: on the whole screen, or line by line with --plain and without a terminal.
 
-    /help lists the commands. Ctrl+C stops an answer, Ctrl+D leaves.
+    F1 and /help list what can be done.
     """
-    settings = sampling.request(speculate=not model.no_speculate)
+    request = sampling.request(speculate=not model.no_speculate)
+    if plain or not _capable():
+        _line_by_line(model, request, system, stats=stats)
+    else:
+        settings = _settings(model, sampling, system)
+        import_module(SCREEN).run(settings, sampling.stop)
 
+
+def _capable() -> bool:
+    """Whether the terminal can show a screen."""
+    return is_terminal(sys.stdin, sys.stdout) and os.environ.get("TERM") not in ("dumb", None)
+
+
+def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, stats: bool) -> None:
     from edgespec.chat import ChatFormat
     from edgespec.cli.conversation import Conversation
     from edgespec.cli.repl import Repl
@@ -37,5 +78,42 @@ def chat(model: ModelSettings, system: str | None, sampling: SamplingSettings, s
     with engine:
         interrupts.check()
         form = ChatFormat.of(engine.target)
-        conversation = Conversation(form, settings, engine.n_ctx, system)
+        conversation = Conversation(form, request, engine.n_ctx, system)
         Repl(engine, conversation, stats=stats).run()
+
+
+def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | None) -> "Settings":
+    """The user's settings with what the command line and the environment say."""
+    from dataclasses import replace
+
+    from edgespec import config
+
+    return replace(
+        config.load(config.file()),
+        model=model.model or "",
+        drafter=model.drafter or "",
+        context=model.context or 0,
+        threads=model.threads or 0,
+        speculate=not model.no_speculate,
+        draft_length=model.draft_length or 0,
+        system=system or "",
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p,
+        repeat_penalty=sampling.repeat_penalty,
+        max_tokens=sampling.max_tokens or 0,
+        seed=-1 if sampling.seed is None else sampling.seed,
+    )
+
+
+def _defaults(settings: "Settings") -> dict[str, Any]:
+    """The settings as defaults of options; what means "none" is left out."""
+    from dataclasses import asdict
+
+    known = asdict(settings)
+    known["no_speculate"] = not known["speculate"]
+    if settings.seed < 0:
+        del known["seed"]
+    numbers = ("context", "threads", "draft_length", "max_tokens")
+    return {name: value for name, value in known.items() if value or name not in numbers}

@@ -1,0 +1,106 @@
+"""The chat as a user drives it: the real application, store and nano pair, without a terminal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual.pilot import Pilot
+
+from edgespec.config import Settings
+from edgespec.errors import EdgespecError
+from edgespec_tui.app import ChatApp
+from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.composer import Composer
+
+PLAIN = Settings(threads=1, speculate=False, seed=5, temperature=0.0, max_tokens=48, context=1024)
+"""Nothing is drafted, so nothing has to be measured first."""
+PATIENCE = 60.0
+"""Seconds after which what has not come will not."""
+
+
+class Driver:
+    """One running chat. `size` is the terminal's, in columns and lines."""
+
+    def __init__(self, app: ChatApp, pilot: Pilot[EdgespecError]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def screen(self) -> ChatScreen:
+        screen = self.app.screen_stack[-1]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    @property
+    def said(self) -> list[str]:
+        """The texts of the messages shown."""
+        return [message.text for message in self.screen.talk.path()]
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that is shown is complete."""
+        return not self.screen.writer.busy and all(m.done for m in self.screen.talk.path())
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of the answer have come."""
+        live = self.screen.writer.live
+        return live.tokens if live else 0
+
+    def told(self, text: str) -> bool:
+        """Whether the user was told `text` a moment ago."""
+        return any(text in notification.message for notification in self.app._notifications)
+
+    def picture(self) -> str:
+        """What the terminal shows, without colours."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join(strip.text.rstrip() for strip in strips)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Let the application go on until `condition` holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await self.pilot.pause(0.02)
+        await self.pilot.pause()
+
+    async def loaded(self) -> None:
+        """Wait for the model."""
+        await self.until(lambda: self.app.loaded)
+
+    async def send(self, text: str) -> None:
+        """Type and send a message, without waiting for the answer."""
+        composer = self.screen.query_one(Composer)
+        composer.focus()
+        composer.add(text)
+        await self.press("enter")
+        await self.pilot.pause()
+
+    async def ask(self, text: str) -> str:
+        """Send a message; the answer."""
+        count = len(self.said)
+        await self.send(text)
+        await self.until(lambda: len(self.said) >= count + 2 and self.idle)
+        return self.said[-1]
+
+
+@asynccontextmanager
+async def driving(
+    settings: Settings = PLAIN, size: tuple[int, int] = (80, 24), stop: tuple[str, ...] = ()
+) -> AsyncIterator[Driver]:
+    app = ChatApp(settings, stop)
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot)
+        await driver.until(lambda: isinstance(app.screen_stack[-1], ChatScreen))
+        yield driver
+        app.close()
+    if app.loaded:
+        app.loaded.engine.close()
+
+
+def drive(story: Coroutine[Any, Any, None]) -> None:
+    """Run an asynchronous test."""
+    asyncio.run(story)

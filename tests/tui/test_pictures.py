@@ -1,0 +1,221 @@
+"""What the chat looks like, character by character, at several sizes.
+
+After a change that is wanted, `UPDATE_PICTURES=1 pytest tests/tui/test_pictures.py` draws the
+pictures anew; look at what changed before you keep them.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.color import ColorType
+from textual.strip import Strip
+
+from edgespec_tui.app import ChatApp
+from edgespec_tui.widgets.message import MessageView
+from tests.tui.driving import PLAIN, Driver, drive, driving
+from tests.tui.talks import HOSTILE, branched, open_store, talk
+
+PICTURES = Path(__file__).parent / "pictures"
+SIZES = [(40, 20), (80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture(autouse=True)
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers would be different every time."""
+    monkeypatch.setattr(ChatApp, "load", lambda app: None)
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def size(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    return request.param  # type: ignore[no-any-return]
+
+
+def compare(chat: Driver, name: str) -> None:
+    width, height = chat.app.size
+    file = PICTURES / f"{name}-{width}x{height}.txt"
+    picture = chat.picture() + "\n"
+    if "UPDATE_PICTURES" in os.environ:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(picture, encoding="utf-8")
+    assert picture == file.read_text(encoding="utf-8")
+
+
+async def settle(chat: Driver) -> None:
+    """Let what moves come to rest, and notifications go."""
+    chat.app.clear_notifications()
+    for _ in range(3):
+        await chat.pilot.pause(0.05)
+
+
+def strips(chat: Driver) -> list[Strip]:
+    return chat.app.screen._compositor.render_strips()
+
+
+def test_a_conversation(size: tuple[int, int]) -> None:
+    with open_store() as store:
+        branched(store)
+
+    async def story() -> None:
+        async with driving(size=size) as chat:
+            await settle(chat)
+            compare(chat, "conversation")
+
+    drive(story())
+
+
+def test_the_welcome(size: tuple[int, int]) -> None:
+    async def story() -> None:
+        async with driving(size=size) as chat:
+            chat.screen.welcome("nano", "llama 8M Q8_0")
+            await settle(chat)
+            compare(chat, "welcome")
+
+    drive(story())
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [("chats", ["ctrl+b"]), ("help", ["f1"]), ("settings", ["f2"]), ("commands", ["/", "c"])],
+)
+@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=["40x20", "80x24"])
+def test_what_a_key_opens(size: tuple[int, int], name: str, keys: list[str]) -> None:
+    with open_store() as store:
+        branched(store)
+        talk(store, "What is a giraffe?", "A tall animal.", title="What is a giraffe?")
+
+    async def story() -> None:
+        async with driving(size=size) as chat:
+            await chat.press(*keys)
+            await settle(chat)
+            compare(chat, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgespec.config.file", lambda: Path("settings.toml"))
+        patch.setattr("time.time", lambda: 3 * 3600.0)
+        drive(story())
+
+
+def colours(chat: Driver) -> set[ColorType]:
+    found = set()
+    for strip in strips(chat):
+        for segment in strip:
+            if segment.style:
+                text = segment.style.color if segment.text.strip() else None
+                used = (text, segment.style.bgcolor)
+                found |= {colour.type for colour in used if colour}
+    return found
+
+
+def seen(theme: str, check: Callable[[Driver], None]) -> None:
+    with open_store() as store:
+        branched(store)
+
+    async def story() -> None:
+        async with driving(replace(PLAIN, theme=theme)) as chat:
+            await settle(chat)
+            check(chat)
+
+    drive(story())
+
+
+@pytest.mark.parametrize("theme", ["ansi-dark", "ansi-light"])
+def test_ansi_themes_use_the_colours_of_the_terminal_only(theme: str) -> None:
+    def check(chat: Driver) -> None:
+        assert colours(chat) <= {ColorType.DEFAULT, ColorType.STANDARD}
+
+    seen(theme, check)
+
+
+@pytest.mark.parametrize("theme", ["edgespec", "edgespec-light"])
+def test_texts_stand_out_from_their_background(theme: str) -> None:
+    def check(chat: Driver) -> None:
+        faint = []
+        for strip in strips(chat):
+            for segment in strip:
+                style = segment.style
+                letters = any(map(str.isalnum, segment.text))
+                if style and style.color and style.bgcolor and letters:
+                    text, ground = style.color.get_truecolor(), style.bgcolor.get_truecolor()
+                    light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+                    if (light + 0.05) / (dark + 0.05) < 3:
+                        faint.append(segment.text)
+        assert faint == []
+
+    seen(theme, check)
+
+
+def luminance(colour: tuple[int, int, int]) -> float:
+    """Relative luminance of an sRGB colour, as in WCAG 2."""
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (part / 255 for part in colour)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_without_colours_the_terminals_own_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def check(chat: Driver) -> None:
+        assert chat.app.theme == "ansi-dark"
+
+    seen("", check)
+
+
+def test_nothing_that_is_said_drives_the_terminal() -> None:
+    with open_store() as store:
+        talk(store, HOSTILE, f"{HOSTILE}\n\n`{HOSTILE}`", title=HOSTILE, model=HOSTILE)
+
+    async def story() -> None:
+        async with driving() as chat:
+            await settle(chat)
+            assert "[bold]markup[/bold]" in chat.picture()
+            for keys in ([], ["ctrl+b"], ["escape", "shift+tab"], ["ctrl+p", "r", "e", "d"]):
+                await chat.press(*keys)
+                await chat.pilot.pause(0.1)
+                text = "".join(strip.text for strip in strips(chat))
+                assert not [c for c in text if ord(c) < 32 or 127 <= ord(c) < 160]
+                assert "owned" in text
+
+    drive(story())
+
+
+def test_a_very_long_answer_shows_its_beginning() -> None:
+    lines = [f"line {n}\n" for n in range(10_000)]
+    with open_store() as store:
+        talk(store, "Count.", "```\n" + "".join(lines) + "```\n", title="Count")
+
+    async def story() -> None:
+        async with driving() as chat:
+            await settle(chat)
+            [*_, answer] = chat.screen.query(MessageView)
+            assert answer.size.height < 3000
+            assert "more lines" in "\n".join(strip.text for strip in strips(chat))
+
+    drive(story())
+
+
+def more_than(count: int, chat: Driver) -> bool:
+    return len(chat.screen.query(MessageView)) > count
+
+
+def test_only_the_end_of_a_long_conversation_is_mounted_until_one_scrolls_up() -> None:
+    texts = [f"message {n}" for n in range(500)]
+    with open_store() as store:
+        talk(store, *texts, title="Long")
+
+    async def story() -> None:
+        async with driving() as chat:
+            await settle(chat)
+            assert "message 499" in chat.picture()
+            assert len(chat.screen.query(MessageView)) < 40
+            for _ in range(3):
+                count = len(chat.screen.query(MessageView))
+                chat.screen.query_one("Transcript").scroll_home(animate=False)
+                await chat.until(partial(more_than, count, chat))
+
+    drive(story())

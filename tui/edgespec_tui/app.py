@@ -1,0 +1,159 @@
+"""The application: settings, the store and the model, which outlive every screen."""
+
+import os
+import secrets
+from dataclasses import replace
+
+from textual.app import App
+
+from edgespec import config, paths
+from edgespec.config import Settings
+from edgespec.errors import EdgespecError
+from edgespec.events import Request
+from edgespec.sampling.params import SamplingParams
+from edgespec.store.session import Session
+from edgespec.store.store import Store
+from edgespec_tui import themes
+from edgespec_tui.loading import Loaded, Loading
+from edgespec_tui.palette import ActionProvider, ConversationProvider
+from edgespec_tui.screens.chat import ChatScreen
+
+_OF_THE_MODEL = {
+    name for name, item in config.FIELDS.items() if item.metadata["section"] == "model"
+}
+"""Settings that take effect by loading the model again."""
+_PATIENCE = 0.4
+"""Seconds for which a part that is being closed is waited for."""
+
+
+class ChatApp(App[EdgespecError]):
+    """Begins to load the model once the first picture is there; returns why it ended, if it had
+    to."""
+
+    CSS_PATH = "chat.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-normal")]
+    TITLE = "edgespec"
+    COMMANDS = {ActionProvider, ConversationProvider}
+    COMMAND_PALETTE_BINDING = "ctrl+backslash"
+
+    def __init__(self, settings: Settings, stop: tuple[str, ...] = ()) -> None:
+        # Or Textual would make greys of the colours, which are colours, too.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.settings = settings
+        self.loaded: Loaded | None = None
+        self.loading: Loading | None = None
+        self.problem: EdgespecError | None = None
+        self.clean = True
+        """False if something of the engine still runs when the application has ended."""
+        self.defect: Exception | None = None
+        """What nobody foresaw and what ended the application."""
+        self._let_go = False
+        self._stop = stop
+        self._seed = settings.seed if settings.seed >= 0 else secrets.randbits(32)
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        self._set_theme()
+
+    def on_mount(self) -> None:
+        try:
+            self.store = Store(paths.data_dir() / "conversations.db")
+            self.session = Session(self.store)
+        except EdgespecError as error:
+            self.exit(error)
+            return
+        self.set_keymap(self.settings.keys)
+        self.push_screen(ChatScreen(self.store))
+        self.call_after_refresh(self.load)
+        self.set_interval(0.1, self._look)
+
+    def load(self) -> None:
+        """Load the pair that the settings name, in place of the one that is loaded."""
+        self.problem = None
+        if self.loading:
+            self.loading.cancel()
+        old, self.loaded = self.loaded, None
+        self.loading = Loading(self.settings, old.engine.close if old else lambda: None)
+
+    def request(self, said: int) -> Request:
+        """What to ask of the engine, but for the prompt, after `said` messages.
+
+        Every answer has a seed of its own, so that an answer that is asked for again differs.
+        """
+        settings = self.settings
+        sampling = SamplingParams(
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+            repeat_penalty=settings.repeat_penalty,
+            seed=(self._seed + said // 2) % 2**64,
+        )
+        return Request(
+            prompt=(),
+            sampling=sampling,
+            max_tokens=settings.max_tokens or None,
+            stop=self._stop,
+            speculate=settings.speculate,
+        )
+
+    def change(self, **changes: object) -> None:
+        """Change settings, for good. Raises EdgespecError."""
+        # What was said on the command line holds for this time only.
+        stored = config.load(config.file())
+        config.save(config.file(), stored, **changes)
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        if "theme" in changes:
+            self._set_theme()
+        if _OF_THE_MODEL & changes.keys():
+            self.load()
+
+    def remember(self, conversation: int | None, draft: str) -> None:
+        """What to come back to after a crash."""
+        self.session.remember(conversation, draft)
+
+    async def action_quit(self) -> None:
+        """Leave: what was written is saved, what runs is stopped."""
+        self.close()
+        self.exit()
+
+    def close(self) -> None:
+        """Save everything and let go of the engine. Idempotent."""
+        if self._let_go:
+            return
+        self._let_go = True
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                self.clean &= screen.writer.close(_PATIENCE)
+        if self.loading:
+            self.loading.cancel()
+            self.clean &= self.loading.join(_PATIENCE)
+        self.session.goodbye()
+        self.store.close()
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours and their shades."""
+        return super().get_css_variables() | themes.shades(self.current_theme)
+
+    def _set_theme(self) -> None:
+        wanted = self.settings.theme
+        self.theme = wanted if wanted in self.available_themes else themes.usual()
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual would print a traceback over whatever the user had on the terminal.
+        self.defect = error
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    def _look(self) -> None:
+        """See whether the model has come."""
+        loading = self.loading
+        if loading is None or not loading.over:
+            return
+        self.loading = None
+        if isinstance(loading.outcome, EdgespecError):
+            self.problem = loading.outcome
+        elif loading.outcome:
+            self.loaded = loading.outcome
+            for screen in self.screen_stack:
+                if isinstance(screen, ChatScreen):
+                    screen.loaded(self.loaded)

@@ -1,0 +1,134 @@
+"""Actions on what is shown, and on how."""
+
+from typing import TYPE_CHECKING, Any
+
+from edgespec.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from edgespec_tui.screens.chat import ChatScreen
+
+
+def chats(screen: "ChatScreen", _: str) -> None:
+    """Show or hide the list of conversations."""
+    screen.toggle_sidebar()
+
+
+def thought(screen: "ChatScreen", _: str) -> None:
+    """Fold or unfold a thought."""
+    from edgespec_tui.widgets.answer import AnswerView
+
+    views = screen.query(AnswerView)
+    if isinstance(screen.focused, AnswerView):
+        screen.focused.toggle_thought()
+    elif views:
+        views.last().toggle_thought()
+
+
+def hardware(screen: "ChatScreen", _: str) -> None:
+    """Show or hide what the hardware does."""
+    from edgespec_tui.widgets.hardware import Hardware
+
+    panel = screen.query_one(Hardware)
+    panel.display = not panel.display
+    screen.call_after_refresh(panel.show, screen.writer.live)
+
+
+def origins(screen: "ChatScreen", _: str) -> None:
+    """Show or hide where the tokens came from."""
+    from edgespec_tui.widgets.answer import AnswerView
+
+    screen.toggle_class("-origins")
+    for view in screen.query(AnswerView):
+        view.show_origins(screen.has_class("-origins"))
+
+
+def palette(screen: "ChatScreen", _: str) -> None:
+    """Open the command palette."""
+    screen.app.action_command_palette()
+
+
+def show_help(screen: "ChatScreen", _: str) -> None:
+    """Open the help on the focused part."""
+    from edgespec_tui.screens.help import HelpScreen
+
+    screen.app.push_screen(HelpScreen(_about(screen)))
+
+
+def theme(screen: "ChatScreen", name: str) -> None:
+    """Change the colours, for good."""
+    names = sorted(screen.chat_app.available_themes)
+    if not name:
+        name = names[(names.index(screen.app.theme) + 1) % len(names)]
+    if name not in names:
+        raise InvalidInput(f"there is no theme {name!r}", f"there are {', '.join(names)}")
+    screen.app.theme = name
+    screen.chat_app.change(theme=name)
+    screen.say(f"theme {name}")
+
+
+def settings(screen: "ChatScreen", _: str) -> None:
+    """Open the settings; what was changed is kept and takes effect."""
+    from edgespec_tui.screens.settings import SettingsScreen
+
+    app = screen.chat_app
+
+    def changed(changes: dict[str, Any] | None) -> None:
+        if changes:
+            screen.change(changes)
+
+    app.push_screen(SettingsScreen(app.settings, sorted(app.available_themes)), changed)
+
+
+def models(screen: "ChatScreen", name: str) -> None:
+    """Load another model, or open the list of them."""
+    from edgespec_tui.screens.models import ModelsScreen
+
+    app = screen.chat_app
+
+    def chosen(name: str | None) -> None:
+        if name:
+            screen.change({"model": name, "drafter": ""})
+
+    if name:
+        chosen(name)
+    else:
+        current = app.loaded.pair.name if app.loaded else ""
+        app.push_screen(ModelsScreen(current, screen.store.speed), chosen)
+
+
+def open_whole(screen: "ChatScreen", _: str) -> None:
+    """Show a message in the user's editor."""
+    from edgespec_tui.editor import edit
+
+    path = screen.talk.path()
+    message = screen.focused_message or (path[-1] if path else None)
+    if message is None:
+        raise InvalidInput("nothing was said yet")
+    with screen.app.suspend():
+        edit(message.text)
+    screen.app.refresh()
+
+
+def editor(screen: "ChatScreen", _: str) -> None:
+    """Let the user write the message in an editor."""
+    from edgespec_tui.editor import edit
+
+    with screen.app.suspend():
+        text = edit(screen.entry.text)
+    screen.entry.put(text)
+    screen.app.refresh()
+
+
+async def leave(screen: "ChatScreen", _: str) -> None:
+    """Leave."""
+    await screen.app.action_quit()
+
+
+def _about(screen: "ChatScreen") -> str:
+    """The help text of the focused widget, or of what it is part of."""
+    widget: Any = screen.focused
+    while widget is not None:
+        if text := getattr(widget, "HELP", None):
+            return "\n".join(line.strip() for line in text.splitlines())
+        widget = widget.parent
+    return ""

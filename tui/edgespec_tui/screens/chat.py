@@ -1,0 +1,328 @@
+"""The main screen: a conversation, the composer below it, the other conversations beside it."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from edgespec.errors import EdgespecError, InvalidInput
+from edgespec.store.records import StoredMessage
+from edgespec.store.store import Store
+from edgespec_tui.actions import BY_ID, Action, screen_bindings
+from edgespec_tui.answering import Question
+from edgespec_tui.loading import Loaded
+from edgespec_tui.pace import Pace
+from edgespec_tui.talk import Talk
+from edgespec_tui.widgets.answer import AnswerView
+from edgespec_tui.widgets.entry import Entry
+from edgespec_tui.widgets.hardware import Hardware
+from edgespec_tui.widgets.heading import Heading
+from edgespec_tui.widgets.message import MessageView
+from edgespec_tui.widgets.sidebar import Sidebar
+from edgespec_tui.widgets.stats_line import StatsLine
+from edgespec_tui.widgets.transcript import Transcript
+from edgespec_tui.widgets.welcome import Welcome
+from edgespec_tui.writer import Writer
+
+if TYPE_CHECKING:
+    from edgespec_tui.app import ChatApp
+
+
+class ChatScreen(Screen[None]):
+    """Where people stay. What its keys and commands do is in edgespec_tui.commands."""
+
+    BINDINGS = [
+        *screen_bindings(),
+        Binding("escape", "focus_composer", "Back", show=False),
+    ]
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self.talk = Talk(store)
+        self.writer = Writer(Pace(self.chat_app.settings.refresh), self.say)
+        self._waiting: StoredMessage | None = None
+        self._edited: StoredMessage | None = None
+        self._block: tuple[int, int] = (0, 0)
+        self._remembered: tuple[int | None, str] = (None, "")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Sidebar(self.store)
+            with Vertical(id="main"):
+                yield Heading()
+                yield Transcript()
+                yield Welcome()
+                yield Hardware()
+                yield Entry(self.chat_app.settings.keys)
+                yield StatsLine()
+        yield Footer(compact=True, show_command_palette=False)
+
+    async def on_mount(self) -> None:
+        crashed = self.chat_app.session.crashed
+        await self.open(crashed.conversation if crashed else None)
+        composer = self.entry.composer
+        if crashed:
+            composer.add(crashed.draft)
+            self.say("the last session ended unexpectedly; this is where it was")
+        composer.focus()
+        self.set_class(self.chat_app.settings.sources, "-origins")
+        self.set_interval(1 / self.chat_app.settings.refresh, self._tick)
+        self.set_interval(1, self._remember)
+
+    # What the commands work with.
+
+    @property
+    def focused_message(self) -> StoredMessage | None:
+        """The message that has the focus."""
+        return self.focused.message if isinstance(self.focused, MessageView) else None
+
+    @property
+    def entry(self) -> Entry:
+        """Where the user types."""
+        return self.query_one(Entry)
+
+    async def open(self, conversation: int | None) -> None:
+        """Show a conversation; None begins another one."""
+        self.talk.save()
+        running = self.writer.talk
+        if running and running.id == conversation:
+            self.talk = running
+        else:
+            self.talk = Talk(self.store, conversation, self.chat_app.settings.system)
+        self._edited = self._waiting = None
+        await self.show_path()
+        self.entry.composer.remember(self.store.said(200))
+        self.action_focus_composer()
+
+    async def show_path(self, focus: int | None = None) -> None:
+        """Show the talk's path anew; the message `focus` gets the focus."""
+        transcript = self.query_one(Transcript)
+        await transcript.show(self.talk.tree, self.talk.answer, focus)
+        view = transcript.views[-1] if transcript.views else None
+        if self.talk.answer and isinstance(view, AnswerView):
+            self.writer.attach(view)
+        self.refresh_titles()
+
+    async def answer(self, question: StoredMessage, begun: StoredMessage | None = None) -> None:
+        """Answer a message of the user as soon as the model is there; go on with `begun`."""
+        loaded = self.chat_app.loaded
+        if loaded is None:
+            self._waiting = question
+            return
+        facts = {"model": loaded.pair.name}
+        settings = self.chat_app.request(len(self.talk.tree))
+        if begun:
+            self.talk.resume(begun)
+        else:
+            self.talk.begin(question.id, facts)
+        prompt = self.talk.prompt(question.id)
+        await self.show_path()
+        view = self.query_one(Transcript).views[-1]
+        assert isinstance(view, AnswerView)
+        asked = Question(prompt, settings, begun.text if begun else "", str(self.talk.id))
+        self.writer.begin(loaded, asked, self.talk, view)
+        self.refresh_bindings()
+
+    def edit(self, message: StoredMessage) -> None:
+        """Let the user write `message` anew."""
+        self._edited = message
+        self.entry.put(message.text)
+        self.say("Enter sends it beside the old one; Esc leaves it")
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Change settings, for good; what cannot go on as it was begins anew."""
+        if self.writer.busy:
+            self.writer.stop()
+        try:
+            self.chat_app.change(**changes)
+        except EdgespecError as error:
+            self._complain(error)
+
+    def copy(self, text: str, what: str) -> None:
+        """Put `text` into the clipboard, over SSH as well."""
+        self.app.copy_to_clipboard(text)
+        self.say(f"copied {what}")
+
+    def next_block(self, message: int, count: int) -> int:
+        """The block of code to copy: the last one, and the one before if that was copied."""
+        last, at = self._block
+        at = (at - 1) % count if last == message else count - 1
+        self._block = message, at
+        return at
+
+    async def delete(self, conversation: int) -> None:
+        """Delete a conversation; another one is begun if it is the one shown."""
+        running = self.writer.talk
+        if running and running.id == conversation:
+            raise InvalidInput("an answer is being written there", "Esc stops it")
+        self.store.delete(conversation)
+        if conversation == self.talk.id:
+            await self.open(None)
+        self.refresh_titles()
+        self.say("deleted; /undo brings it back")
+
+    def say(self, text: str) -> None:
+        """Tell the user something for a moment."""
+        self.notify(text, markup=False, timeout=4)
+
+    def refresh_titles(self) -> None:
+        """Show what the conversations are called."""
+        loaded = self.chat_app.loaded
+        self.query_one(Heading).show(self.talk.title, loaded.pair.name if loaded else "")
+        welcome = self.query_one(Welcome)
+        welcome.display = not len(self.talk.tree)
+        self.query_one(Transcript).display = not welcome.display
+        sidebar = self.query_one(Sidebar)
+        if sidebar.display:
+            sidebar.reload(self.talk.id)
+
+    def toggle_sidebar(self) -> None:
+        """Show or hide the list of conversations."""
+        sidebar = self.query_one(Sidebar)
+        self._show_sidebar(not sidebar.display)
+        if sidebar.display:
+            sidebar.reload(self.talk.id)
+            sidebar.query_one(Input).focus()
+        else:
+            self.action_focus_composer()
+
+    def _leave_edit(self) -> None:
+        if self._edited:
+            self._edited = None
+            self.entry.composer.set("")
+
+    def _show_sidebar(self, shown: bool) -> None:
+        self.query_one(Sidebar).display = shown
+        self.set_class(shown, "-chats")
+
+    # What Textual calls.
+
+    def on_screen_suspend(self) -> None:
+        """A dialog has keys of its own."""
+        self.query_one(Footer).visible = False
+
+    def on_screen_resume(self) -> None:
+        """The keys are this screen's again."""
+        self.query_one(Footer).visible = True
+
+    async def action_do(self, name: str, argument: str = "") -> None:
+        """Do one of the actions."""
+        await self.do(BY_ID[name], argument)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether something can be done now; what cannot is not in the footer."""
+        return action != "do" or parameters[0] != "stop" or self.writer.busy
+
+    def action_focus_composer(self) -> None:
+        """Go back to where the user types."""
+        if self.has_class("-narrow"):
+            self._show_sidebar(False)
+        if self.entry.composer.has_focus:
+            self._leave_edit()
+        self.entry.composer.focus()
+
+    def action_focus_message(self, by: int) -> None:
+        """Go to the message `by` places on; past the last one is the composer."""
+        current = self.focused if isinstance(self.focused, MessageView) else None
+        view = self.query_one(Transcript).neighbour(current, by)
+        if view:
+            view.focus()
+        elif by > 0:
+            self.action_focus_composer()
+
+    def loaded(self, loaded: Loaded) -> None:
+        """A model is there."""
+        self.refresh_titles()
+        self.welcome(loaded.pair.name, loaded.engine.target.description)
+
+    def welcome(self, model: str, description: str) -> None:
+        """Introduce a model where nothing was said yet."""
+        self.query_one(Welcome).show(model, description, toy=model == "nano")
+
+    @on(Entry.Said)
+    async def _said(self, event: Entry.Said) -> None:
+        if self.writer.busy:
+            self.entry.put(event.text)
+            self.say("an answer is being written; Esc stops it")
+        else:
+            await self._ask(event.text)
+
+    @on(Entry.Commanded)
+    async def _commanded(self, event: Entry.Commanded) -> None:
+        if event.action:
+            await self.do(event.action, event.argument)
+        else:
+            self._complain(InvalidInput(f"there is no command {event.word}", "/ lists them"))
+
+    @on(Sidebar.Opened)
+    async def _opened(self, event: Sidebar.Opened) -> None:
+        await self.open(event.conversation)
+
+    @on(Sidebar.Deleted)
+    async def _deleted(self, event: Sidebar.Deleted) -> None:
+        try:
+            await self.delete(event.conversation)
+        except EdgespecError as error:
+            self._complain(error)
+
+    async def _ask(self, text: str) -> None:
+        parent = self._edited.parent if self._edited else self.talk.tree.leaf
+        self._edited = None
+        question = self.talk.say(text, parent)
+        await self.show_path()
+        self.entry.composer.remember(self.store.said(200))
+        await self.answer(question)
+
+    def _remember(self) -> None:
+        """Keep what a crash shall not lose beyond what the store has."""
+        now = self.talk.id, self.entry.text
+        if now != self._remembered:
+            self._remembered = now
+            self.chat_app.remember(*now)
+
+    async def _tick(self) -> None:
+        try:
+            if self._waiting and self.chat_app.loaded:
+                question, self._waiting = self._waiting, None
+                await self.answer(question)
+            if await self.writer.tick():
+                self.refresh_bindings()
+            panel = self.query_one(Hardware)
+            if panel.display and self.writer.fresh:
+                panel.show(self.writer.live)
+        except EdgespecError as error:
+            self.refresh_bindings()
+            self._complain(error)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        line, app = self.query_one(StatsLine), self.chat_app
+        if app.problem:
+            line.show_problem(str(app.problem))
+        elif app.loaded is None and app.loading:
+            line.show_loading(app.loading.what, app.loading.fraction)
+        elif app.loaded:
+            live = self.writer.live
+            state = "writing" if self.writer.busy else "ready"
+            line.show(state, live, live.position if live else 0, app.loaded.engine.n_ctx)
+
+    async def do(self, action: Action, argument: str = "") -> None:
+        """Do something; say so if it is not possible."""
+        try:
+            done = action.run(self, argument)
+            if done is not None:
+                await done
+        except EdgespecError as error:
+            self._complain(error)
+
+    def _complain(self, error: EdgespecError) -> None:
+        self.notify(str(error), severity="error", markup=False, timeout=8)
+
+    @property
+    def chat_app(self) -> "ChatApp":
+        return cast("ChatApp", self.app)

@@ -1,0 +1,43 @@
+"""Help: what the focused part is for, and every action with its key and command."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Markdown, Static
+
+from edgespec_tui.actions import ACTIONS, Action
+
+
+class HelpScreen(ModalScreen[None]):
+    """Closed by the key that opened it, or Esc."""
+
+    BINDINGS = [Binding("escape,f1,q", "dismiss", "Close")]
+
+    def __init__(self, about: str) -> None:
+        super().__init__()
+        self._about = about
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = "Help"
+            dialog.border_subtitle = "Esc closes"
+            if self._about:
+                yield Markdown(self._about)
+            for action in ACTIONS:
+                with Horizontal(classes="action"):
+                    yield Static(_ways(action), classes="ways")
+                    yield Static(action.help, markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+
+def _ways(action: Action) -> Content:
+    """The keys and the command that do it."""
+    keys = "  ".join(key for key in (action.key, action.own_key) if key)
+    command = action.usage if action.word else ""
+    return Content.assemble(
+        (keys, "$accent"), "  " if keys and command else "", (command, "$primary")
+    )

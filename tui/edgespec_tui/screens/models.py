@@ -1,0 +1,69 @@
+"""The models: choose one of the catalogue, or a file of one's own."""
+
+from collections.abc import Callable
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from edgespec.cli.output import printable
+from edgespec_tui.shelf import Offer, offers, size_text
+
+
+class ModelsScreen(ModalScreen[str]):
+    """Returns the name or the path that was chosen, None if nothing was."""
+
+    BINDINGS = [Binding("escape,f3", "dismiss", "Close")]
+
+    def __init__(self, current: str, speed_of: Callable[[str], float | None]) -> None:
+        super().__init__()
+        self._current = current
+        self._speeds = speed_of
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "Models"
+            dialog.border_subtitle = "Enter loads · Esc closes"
+            yield OptionList(markup=False)
+            yield Input(placeholder="or a name, a GGUF file, a folder with one", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).loading = True
+        self._look()
+
+    @work(thread=True)
+    def _look(self) -> None:
+        found = offers()
+        self.app.call_from_thread(self._show, found)
+
+    def _show(self, found: list[Offer]) -> None:
+        options = self.query_one(OptionList)
+        options.loading = False
+        options.set_options(Option(self._row(offer), id=offer.name) for offer in found)
+        names = [offer.name for offer in found]
+        options.highlighted = names.index(self._current) if self._current in names else 0
+        options.focus()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+    @on(Input.Submitted)
+    def _typed(self, event: Input.Submitted) -> None:
+        if text := event.value.strip():
+            self.dismiss(text)
+
+    def _row(self, offer: Offer) -> Content:
+        speed = self._speeds(offer.name)
+        fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
+        known = f"{speed:.0f} tok/s here" if speed else "speed not measured"
+        mark = "● " if offer.name == self._current else "  "
+        detail = f"  {size_text(offer.size)} · {fits} · {known} · {offer.description}"
+        name = (printable(offer.name), "bold")
+        first = Content.assemble((mark, "$primary"), name)
+        return Content("\n").join([first, Content.styled(printable(detail), "$muted")])

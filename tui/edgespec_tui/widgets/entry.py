@@ -1,0 +1,109 @@
+"""The place for input: the composer, and what may complete what is typed there."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import TextArea
+
+from edgespec.cli.output import printable
+from edgespec.errors import InvalidInput
+from edgespec_tui.actions import BY_WORD, Action
+from edgespec_tui.attachments import describe, expand, mentioned
+from edgespec_tui.widgets.composer import NEWLINE, SEND, Composer
+from edgespec_tui.widgets.suggestions import Suggestions, suggest
+
+
+class Entry(Vertical):
+    """Tells messages from commands, and puts the files that a message mentions behind it."""
+
+    @dataclass
+    class Said(Message):
+        """The user sends a message."""
+
+        text: str
+
+    @dataclass
+    class Commanded(Message):
+        """The user gives a command; `action` is None if there is none of that name."""
+
+        word: str
+        action: Action | None
+        argument: str
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        yield Suggestions()
+        yield Composer(self._keys.get("send", SEND), self._keys.get("newline", NEWLINE))
+
+    @property
+    def composer(self) -> Composer:
+        """Where the user types."""
+        return self.query_one(Composer)
+
+    @property
+    def text(self) -> str:
+        """What is typed there."""
+        return self.composer.content
+
+    def put(self, text: str) -> None:
+        """Replace what is typed there, and go there."""
+        self.composer.set(text)
+        self.composer.focus()
+
+    def insert(self, text: str) -> None:
+        """Add to what is typed there, and go there."""
+        self.composer.add(text)
+        self.composer.focus()
+
+    @on(TextArea.Changed)
+    @on(TextArea.SelectionChanged)
+    def _typed(self) -> None:
+        composer = self.composer
+        row, column = composer.cursor_location
+        before = composer.document.get_line(row)[:column]
+        found = suggest(composer.text, before)
+        composer.completing = self.query_one(Suggestions).offer(found)
+        self._show_cost(composer.text)
+
+    @on(Composer.Choose)
+    def _chosen(self, event: Composer.Choose) -> None:
+        event.stop()
+        offered = self.query_one(Suggestions)
+        if event.key in ("up", "down"):
+            offered.move(1 if event.key == "down" else -1)
+            return
+        chosen = offered.chosen
+        offered.display = self.composer.completing = False
+        if event.key == "enter" and chosen.action and not chosen.action.needs_argument:
+            self.composer.set("")
+            self.post_message(self.Commanded(chosen.action.word, chosen.action, ""))
+        elif event.key != "escape":
+            self.composer.complete(len(chosen.typed), chosen.text)
+
+    def _show_cost(self, text: str) -> None:
+        """Say what the files that are mentioned will cost."""
+        parts = [describe(path) for path in mentioned(text)] if "@" in text else []
+        self.composer.border_subtitle = Content(printable(" · ".join(parts)))
+
+    @on(Composer.Submitted)
+    def _submitted(self, event: Composer.Submitted) -> None:
+        event.stop()
+        word, _, argument = event.text.partition(" ")
+        if re.fullmatch("/[a-z]*", word):
+            action = BY_WORD.get(word[1:])
+            self.post_message(self.Commanded(word, action, argument.strip()))
+            return
+        try:
+            self.post_message(self.Said(expand(event.text)))
+        except InvalidInput as error:
+            self.put(event.text)
+            self.notify(str(error), severity="error", markup=False)

@@ -1,0 +1,45 @@
+"""One message of the conversation, whoever said it."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from edgespec.store.records import StoredMessage
+from edgespec_tui.actions import message_bindings
+
+
+class MessageView(Vertical, can_focus=True):
+    """A message with who said it; `place` is (2, 3) for the second of three alternatives."""
+
+    HELP = """
+    ## A message
+
+    **Up** and **Down** go from message to message, **Esc** back to where you type.
+    **Left** and **Right** show the alternatives of an edited or regenerated message.
+    """
+    BINDINGS = [
+        *message_bindings(),
+        Binding("up,k", "screen.focus_message(-1)", "Message before", show=False),
+        Binding("down,j", "screen.focus_message(1)", "Message after", show=False),
+    ]
+
+    def __init__(self, message: StoredMessage, place: tuple[int, int], speaker: str) -> None:
+        super().__init__()
+        self.message = message
+        self._place = place
+        self._speaker = speaker
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="head"):
+            yield Static(self._speaker, classes="speaker", markup=False)
+            yield Static(self._alternatives(), classes="place", markup=False)
+
+    def show_place(self, place: tuple[int, int]) -> None:
+        """Tell which alternative this is."""
+        self._place = place
+        self.query_one(".place", Static).update(self._alternatives())
+
+    def _alternatives(self) -> str:
+        at, count = self._place
+        return f"‹ {at}/{count} ›" if count > 1 else ""

@@ -1,0 +1,80 @@
+"""An answer's text: Markdown that can grow while it is shown."""
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Markdown, Static
+
+from edgespec.cli.output import printable
+from edgespec_tui.segments import Segmenter
+
+_MOST = 12
+"""Segments that are shown at once."""
+
+
+class Prose(Vertical):
+    """Shows `text`, and what `feed` adds to it.
+
+    Whole lines become Markdown, in segments; the line that is not complete stays plain text until
+    it is. Of a very long text the segments in the middle are left out.
+    """
+
+    def __init__(self, text: str = "", *, growing: bool = False) -> None:
+        super().__init__()
+        self._segmenter = Segmenter()
+        lines, self._pending = _split(printable(text)) if growing else (text, "")
+        parts = self._segmenter.push(printable(lines).splitlines(keepends=True))
+        self._hidden = sum(part.count("\n") for part in parts[_MOST:]) if not growing else 0
+        self._parts = parts[-_MOST:] if growing else parts[:_MOST]
+        self._tail = Static(self._pending, classes="tail", markup=False)
+        self._tail.display = bool(self._pending)
+
+    def compose(self) -> ComposeResult:
+        for part in self._parts:
+            yield _segment(part)
+        self._parts = []
+        yield self._tail
+        if self._hidden:
+            yield Static(f"… {self._hidden} more lines; o opens it whole", classes="hidden")
+
+    async def feed(self, text: str) -> None:
+        """Add `text`."""
+        lines, self._pending = _split(self._pending + printable(text))
+        if lines:
+            here, *further = self._segmenter.push(lines.splitlines(keepends=True))
+            if here:
+                await self.query(Markdown).last().append(here)
+            for part in further:
+                await self.mount(_segment(part), before=self._tail)
+            await self._prune()
+        self._show_tail()
+
+    async def finish(self) -> None:
+        """Nothing more comes: the last line is complete, too."""
+        if self._pending:
+            await self.feed("\n")
+
+    def _show_tail(self) -> None:
+        self._tail.update(Content(self._pending))
+        self._tail.display = bool(self._pending)
+
+    async def _prune(self) -> None:
+        """While a long answer comes, its end matters."""
+        shown = list(self.query(Markdown))
+        for segment in shown[:-_MOST]:
+            self._hidden += segment.source.count("\n")
+            await segment.remove()
+        if len(shown) > _MOST:
+            await self.query(".hidden").remove()
+            note = f"… {self._hidden} lines before; o opens it whole"
+            await self.mount(Static(note, classes="hidden"), before=0)
+
+
+def _segment(text: str) -> Markdown:
+    return Markdown(text, open_links=False)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The complete lines, and the rest."""
+    cut = text.rfind("\n") + 1
+    return text[:cut], text[cut:]

@@ -1,0 +1,120 @@
+"""The list of conversations, with a search over all that was said."""
+
+import time
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from edgespec.cli.output import printable
+from edgespec.store.records import Summary
+from edgespec.store.store import Store
+
+_DAY = 24 * 3600
+_LISTED = 200
+
+
+class Sidebar(Vertical):
+    """Lists the conversations that have what is typed above them."""
+
+    HELP = """
+    ## Conversations
+
+    Type to search in all that was said; **Down** goes to the list, **Enter** opens a conversation,
+    **d** deletes it, **Esc** goes back to your message.
+    """
+    BINDINGS = [
+        Binding("escape", "screen.focus_composer", "Back", show=False),
+    ]
+
+    @dataclass
+    class Opened(Message):
+        """The user wants to see a conversation."""
+
+        conversation: int
+
+    @dataclass
+    class Deleted(Message):
+        """The user wants to get rid of a conversation."""
+
+        conversation: int
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def compose(self) -> ComposeResult:
+        yield Input(placeholder="Search", compact=True)
+        yield Conversations(markup=False)
+
+    def reload(self, current: int | None) -> None:
+        """Read the list again; `current` is the conversation that is open."""
+        query = self.query_one(Input).value
+        found = self._store.summaries(query, _LISTED)
+        options = self.query_one(Conversations)
+        now = time.time()
+        options.set_options(
+            Option(_prompt(summary, now, open_=summary.id == current), id=str(summary.id))
+            for summary in found
+        )
+        self.border_subtitle = f"{len(found)}" if query else ""
+
+    @on(Input.Changed)
+    def _search(self) -> None:
+        self.reload(None)
+
+    @on(Input.Submitted)
+    def _choose_first(self) -> None:
+        options = self.query_one(Conversations)
+        if options.option_count:
+            options.highlighted = 0
+            options.focus()
+
+    @on(OptionList.OptionSelected)
+    def _open(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option_id:
+            self.post_message(self.Opened(int(event.option_id)))
+
+    def on_key(self, event: object) -> None:
+        """Down in the search field goes to the list."""
+        if getattr(event, "key", "") == "down" and self.query_one(Input).has_focus:
+            self._choose_first()
+
+
+class Conversations(OptionList):
+    """The list itself."""
+
+    BINDINGS = [Binding("d,delete", "remove", "Delete")]
+
+    def action_remove(self) -> None:
+        """Delete the highlighted conversation."""
+        if self.highlighted is not None:
+            option = self.get_option_at_index(self.highlighted)
+            self.post_message(Sidebar.Deleted(int(option.id or 0)))
+
+
+def _prompt(summary: Summary, now: float, *, open_: bool) -> Content:
+    title = printable(summary.title) or "Untitled"
+    mark = "● " if open_ else "  "
+    lines = [Content.assemble((mark, "$primary"), title)]
+    detail = printable(summary.excerpt) if summary.excerpt else _age(now - summary.updated)
+    lines.append(Content.styled(f"  {detail}", "$muted"))
+    return Content("\n").join(lines)
+
+
+def _age(seconds: float) -> str:
+    if seconds < 60:
+        return "now"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min ago"
+    if seconds < _DAY:
+        return f"{seconds / 3600:.0f} h ago"
+    days = round(seconds / _DAY)
+    return f"{days} day{'s' * (days != 1)} ago"

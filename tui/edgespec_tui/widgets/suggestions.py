@@ -1,0 +1,76 @@
+"""What may complete what is being typed: commands, or files to attach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from edgespec.cli.output import printable
+from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.attachments import completions
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Something that can stand in place of `typed`; `action` if it is a command."""
+
+    typed: str
+    text: str
+    label: Content
+    action: Action | None = None
+
+
+class Suggestions(OptionList, can_focus=False):
+    """Shown above the composer."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, compact=True)
+        self.display = False
+        self._offered: Sequence[Suggestion] = ()
+
+    def offer(self, suggestions: Sequence[Suggestion]) -> bool:
+        """Show them; True if there are any."""
+        self._offered = suggestions
+        self.display = bool(suggestions)
+        if suggestions:
+            self.set_options(Option(suggestion.label) for suggestion in suggestions)
+            self.highlighted = 0
+        return bool(suggestions)
+
+    def move(self, by: int) -> None:
+        """Highlight the one `by` places on, around the ends."""
+        if self.option_count:
+            self.highlighted = ((self.highlighted or 0) + by) % self.option_count
+
+    @property
+    def chosen(self) -> Suggestion:
+        """The highlighted one."""
+        return self._offered[self.highlighted or 0]
+
+
+def suggest(text: str, before: str) -> list[Suggestion]:
+    """What fits `text`, of which `before` is the line up to the cursor."""
+    word = before.split(" ")[-1]
+    if word.startswith("@"):
+        found = [mention for mention in completions(word) if mention != word]
+        return [
+            Suggestion(word, mention, Content.styled(printable(mention), "$primary"))
+            for mention in found
+        ]
+    return [
+        Suggestion(text, f"/{action.word} ", _label(action), action) for action in matching(text)
+    ]
+
+
+def matching(text: str) -> list[Action]:
+    """The actions whose command begins with `text`, which begins with a slash itself."""
+    word = text.removeprefix("/")
+    if not text.startswith("/") or not (word == "" or word.isalpha()):
+        return []
+    return [action for action in ACTIONS if action.word and action.word.startswith(word)]
+
+
+def _label(action: Action) -> Content:
+    return Content.assemble((f"{action.usage:<16}", "$primary"), (f" {action.help}", "$muted"))

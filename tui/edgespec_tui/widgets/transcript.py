@@ -1,0 +1,98 @@
+"""The messages of a conversation, the newest at the bottom."""
+
+from collections.abc import Sequence
+
+from textual.containers import VerticalScroll
+
+from edgespec.messages import Role
+from edgespec.store.records import StoredMessage
+from edgespec.store.tree import MessageTree
+from edgespec_tui.widgets.answer import AnswerView
+from edgespec_tui.widgets.message import MessageView
+from edgespec_tui.widgets.said import SaidView
+
+_WINDOW = 16
+"""Messages mounted at once; more come when the user scrolls up to them."""
+
+
+class Transcript(VerticalScroll, can_focus=False):
+    """Shows the path through a tree; of a long one, its end, until somebody scrolls up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._earlier: list[StoredMessage] = []
+        self._tree = MessageTree()
+        self._growing: StoredMessage | None = None
+        self._growing_up = False
+
+    @property
+    def views(self) -> list[MessageView]:
+        """The messages that are mounted, the oldest first."""
+        return [child for child in self.children if isinstance(child, MessageView)]
+
+    async def show(
+        self, tree: MessageTree, growing: StoredMessage | None, focus: int | None = None
+    ) -> None:
+        """Show another path, keeping what it shares with the one shown.
+
+        `growing` is the message that is being written; `focus` is the one to focus.
+        """
+        self._tree, self._growing = tree, growing
+        path = tree.path()
+        old = {view.message.id: view for view in self.views}
+        start = next((n for n, message in enumerate(path) if message.id in old), len(path))
+        start = min(start, max(len(path) - _WINDOW, 0))
+        wanted = path[start:]
+        self._earlier = path[:start]
+        shared = 0
+        for view, message in zip(self.views, wanted, strict=False):
+            if view.message is not message:
+                break
+            view.show_place(tree.siblings(message.id))
+            shared += 1
+        for view in self.views[shared:]:
+            await view.remove()
+        await self.mount_all(self._view(message) for message in wanted[shared:])
+        self.anchor()
+        if focus is not None:
+            self.focus_view(focus)
+
+    def focus_view(self, message: int) -> None:
+        """Focus a message that is shown."""
+        for view in self.views:
+            if view.message.id == message:
+                view.focus()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        near = new_value < self.size.height and new_value < old_value
+        if near and self._earlier and not self._growing_up:
+            self._growing_up = True
+            self.call_after_refresh(self.show_earlier)
+
+    async def show_earlier(self) -> None:
+        """Mount the messages before those that are shown, without moving what is seen."""
+        batch, self._earlier = self._earlier[-_WINDOW:], self._earlier[:-_WINDOW]
+        before = self.virtual_size.height
+        await self.mount_all([self._view(message) for message in batch], before=0)
+
+        def keep_place() -> None:
+            grown = self.virtual_size.height - before
+            self.scroll_to(y=self.scroll_y + grown, animate=False, immediate=True)
+            self._growing_up = False
+
+        self.call_after_refresh(keep_place)
+
+    def neighbour(self, view: MessageView | None, by: int) -> MessageView | None:
+        """The message `by` places after `view`; None past the end."""
+        views: Sequence[MessageView] = self.views
+        if view is None or view not in views:
+            return views[-1] if views else None
+        at = views.index(view) + by
+        return views[at] if 0 <= at < len(views) else None
+
+    def _view(self, message: StoredMessage) -> MessageView:
+        place = self._tree.siblings(message.id)
+        if message.role is Role.USER:
+            return SaidView(message, place)
+        return AnswerView(message, place, growing=message is self._growing)
