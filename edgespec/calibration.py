@@ -14,6 +14,8 @@ SIZES = (1, 4, 2, 8, 3, 16, 6, 5, 12, 7, 10, 9, 14, 11, 13, 15, 24, 32)
 """Batch sizes in the order in which it matters to know them."""
 _REPEATS = 3
 _TOLERANCE = 1.3
+_LONG_ENOUGH = 0.005
+_MOST_STEPS = 16
 
 
 @dataclass(slots=True)
@@ -100,11 +102,21 @@ class Calibrator:
         targets: list[float] = []
         drafters: list[float] = []
         for _ in range(2 * _REPEATS + 1):
-            idle = self._time(self.target, 1, 0), self._time_rows(drafter, 1)
+            idle, steps = self._run(1)
+            alone = self._time_rows(drafter, 1)
             with _Busy(lambda: self._time_rows(drafter, 1)) as busy:
-                targets.append(self._time(self.target, 1, 0) / idle[0])
-            drafters.extend(seconds / idle[1] for seconds in busy.times)
+                slowed, _ = self._run(steps)
+            targets.append(slowed / idle)
+            drafters.extend(seconds / alone for seconds in busy.times)
         return max(median(targets), 1.0), max(median(drafters), 1.0)
+
+    def _run(self, steps: int) -> tuple[float, int]:
+        """Seconds of a plain step, over at least `steps` of them and long enough to be slowed."""
+        begin, done = self.clock(), 0
+        while done < steps or (done < _MOST_STEPS and self.clock() - begin < _LONG_ENOUGH):
+            self._time(self.target, 1, 0)
+            done += 1
+        return (self.clock() - begin) / done, done
 
     def _time(self, context: Context, n: int, depth: int) -> float:
         tokens = [index % context.n_vocab for index in range(7, 7 + n)]

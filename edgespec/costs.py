@@ -4,9 +4,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 
 _REMEMBERED = 9
+_FORGOTTEN = 64
+"""Steps after which a drift that was not seen again is no longer believed."""
 _DEPTH_STEP = 32
 _DOUBT, _DISTRUST = 1.15, 2.0
 
@@ -33,8 +35,9 @@ class CostModel:
 
     Staircases are kept: nothing is fitted, unmeasured sizes are interpolated between their
     neighbours, and every batch size has a drift factor of its own (the median of its last nine
-    observed/predicted ratios, so that one interrupted step says nothing). A table that was not
-    measured just now is not `trusted` until a few steps have confirmed it.
+    observed/predicted ratios, so that one interrupted step says nothing). Drifts pass: one that
+    kept a size from being tried must not do so for ever. A table that was not measured just now is
+    not `trusted` until a few steps have confirmed it.
     """
 
     def __init__(self, table: CostTable, *, trusted: bool = True) -> None:
@@ -43,6 +46,8 @@ class CostModel:
         self._drift: dict[str, deque[float]] = {}
         self._factors: dict[str, float] = {}
         self._measured: dict[tuple[int, int], float] = {}
+        self._steps = 0
+        self._noted: dict[str, int] = {}
 
     def verify(self, n: int, depth: int, *, contended: bool = False) -> float:
         """Seconds of one target decode of n tokens at `depth`."""
@@ -53,7 +58,7 @@ class CostModel:
 
     def feared(self, n: int, depth: int) -> float:
         """Seconds that `verify` should not exceed, even if it is wrong."""
-        confirmed = self._trusted or n == 1 or "batch" in self._factors
+        confirmed = self._trusted or n == 1 or self._drift_known("batch")
         return self.verify(n, depth) * (_DOUBT if confirmed else _DISTRUST)
 
     def draft(self, depth: int, *, rows: int = 1, contended: bool = False) -> float:
@@ -69,6 +74,7 @@ class CostModel:
         expected = self._verify(n, depth)
         if contended:
             expected *= self.table.verify_contention
+        self._steps += 1
         self._note(f"verify {n}", seconds / expected)
         if n > 1:
             self._note("batch", seconds / expected)
@@ -92,13 +98,26 @@ class CostModel:
 
     def _note(self, key: str, ratio: float) -> None:
         seen = self._drift.setdefault(key, deque(maxlen=_REMEMBERED))
+        if self._passed(key):
+            seen.clear()
+            self._factors.pop(key, None)
         seen.append(ratio)
+        self._noted[key] = self._steps
         # One observation of a new size includes the engine's building of a new graph.
         if len(seen) > 1:
-            self._factors[key] = median(seen)
+            self._factors[key] = median_low(seen)
 
     def _factor(self, key: str, fallback: str) -> float:
-        return self._factors.get(key) or self._factors.get(fallback, 1.0)
+        for known in (key, fallback):
+            if self._drift_known(known):
+                return self._factors[known]
+        return 1.0
+
+    def _drift_known(self, key: str) -> bool:
+        return key in self._factors and not self._passed(key)
+
+    def _passed(self, key: str) -> bool:
+        return self._steps - self._noted.get(key, 0) > _FORGOTTEN
 
 
 def _interpolate(points: Mapping[int, float], at: int) -> float:

@@ -12,6 +12,7 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.answer import Answer
 from edgespec.cache import Cache
 from edgespec.controller import Policy
+from edgespec.costs import CostModel
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Request, Round, StepEvent
@@ -60,6 +61,11 @@ class Engine:
         self._thread = thread or target_thread()
         self._busy = Lock()
         self._closed = False
+
+    @property
+    def costs(self) -> CostModel:
+        """What steps cost here, as measured and since observed."""
+        return self._policy.costs
 
     def __enter__(self) -> Self:
         return self

@@ -36,13 +36,15 @@ class LoadOptions:
 
     `n_ctx` tokens of context (0 = the model's own, but at most 8192), `threads` for the target
     (0 = one per physical core), `draft_length` tokens in every round (0 = as many as pay, by
-    measurement); without `speculate` nothing is drafted or calibrated.
+    measurement); without `speculate` nothing is drafted or calibrated. `calibrate` measures the
+    machine again, whatever is known of it.
     """
 
     n_ctx: int = 0
     threads: int = 0
     draft_length: int = 0
     speculate: bool = True
+    calibrate: bool = False
 
 
 def load(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None) -> Engine:
@@ -133,7 +135,8 @@ class _Loader:
         store = MeasurementStore(paths.cache_dir() / "measurements")
         key = self._key(target)
         known = store.load(key)
-        if known is None or known.old or not calibrator.agrees(known.costs):
+        usable = known is not None and not known.old and not self._options.calibrate
+        if known is None or not usable or not calibrator.agrees(known.costs):
             acceptance = known.acceptance if known else AcceptanceModel()
             known = Measurements(calibrator.measure(), acceptance, time.time())
             store.save(key, known)

@@ -44,6 +44,7 @@ class Scheduler:
         self._limit = 0
         self._round_began = 0.0
         self._verifying: list[Node] | None = None
+        self._wanted = 0
         self._waiting_since: float | None = None
         self._waited = 0.0
         self._resting = False
@@ -87,8 +88,10 @@ class Scheduler:
         outlook = Outlook(survival, growth, limit, self._depth, waited, self.prepared)
         decision = self._controller.plan(outlook)
         if isinstance(decision, Wait):
+            self._wanted = decision.drafts
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
             return decision
+        self._wanted = 0
         if self._waiting_since is not None:
             self._waited, self._waiting_since = now - self._waiting_since, None
         self._verifying = path[: decision.drafts]
@@ -133,21 +136,24 @@ class Scheduler:
 
     @property
     def drafter_has_work(self) -> bool:
-        """True if `next_expansion` would give some."""
-        return bool(self._worth_expanding())
+        """True if there would be something to look past while the target waits."""
+        if not (self._started and self.drafting):
+            return False
+        return _is_open(self._tree.tip) or bool(self._worth_expanding())
 
     def _worth_expanding(self) -> list[Node]:
-        if not (self._started and self.drafting and self._drafter_may_work()):
+        if not (self._started and self.drafting) or self._resting:
             return []
+        tip = self._tree.tip
+        awaited = [tip] if self._wanted and _is_open(tip) else []
+        if not self._controller.overlaps(self._usual_drafts, self._hit_rate, self._depth):
+            # What the target does not wait for would only slow it down.
+            return awaited if len(self._tree.best_path()) < self._wanted else []
         # A further row delays the others by its cost, which hurts more while the target waits.
         row = self._controller.costs.table.draft_row
         least = max(_WORTH_DRAFTING, row if self._verifying is not None else 1.5 * row)
         leaves = [node for _, node in self._tree.leaves(least)]
-        tip = self._tree.tip
-        waited_for = self._waiting_since is not None and not (tip.expanded or tip.expanding)
-        if waited_for and tip not in leaves:
-            leaves.insert(0, tip)
-        return leaves[: self._rows]
+        return ([] if tip in leaves else awaited) + leaves[: self._rows]
 
     def expanded(self, node: Node, candidates: Sequence[Candidate]) -> bool:
         """The drafter looked past `node`; False if the node has meanwhile been dropped."""
@@ -173,18 +179,12 @@ class Scheduler:
 
     def _open_round(self, depth: int, now: float, limit: int) -> None:
         self._verifying = None
+        self._wanted = 0
         self._waiting_since = None
         self._waited = 0.0
         self._depth = depth
         self._limit = min(limit, self._max_drafts)
         self._round_began = now
-
-    def _drafter_may_work(self) -> bool:
-        if self._resting:
-            return False
-        if self._verifying is None:
-            return True
-        return self._controller.overlaps(self._usual_drafts, self._hit_rate, self._depth)
 
     def _propose(self, source: Source, parent: Node, candidate: Candidate) -> Node:
         model = self._acceptance.source(source, len(candidate.features))
@@ -209,3 +209,7 @@ class Scheduler:
         if child is not None and child.rank:
             model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
             model.learn_rank(child.rank)
+
+
+def _is_open(node: Node) -> bool:
+    return not (node.expanded or node.expanding)

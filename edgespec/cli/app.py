@@ -18,6 +18,7 @@ from edgespec.errors import EdgespecError, ExitCode
 _PROGRAM = "edgespec"
 _COMPLETE = "_EDGESPEC_COMPLETE"
 _COMMANDS = {
+    "bench": "edgespec.cli.bench:bench",
     "chat": "edgespec.cli.chat:chat",
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",

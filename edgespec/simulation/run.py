@@ -72,7 +72,8 @@ class _Run:
         if self._verify_end < inf:
             return
         drafting = self._draft_end < inf
-        batch = self._scheduler.next_batch(self.now, can_wait=drafting)
+        can_wait = drafting or self._scheduler.drafter_has_work
+        batch = self._scheduler.next_batch(self.now, can_wait=can_wait)
         if isinstance(batch, Wait):
             return
         self._batch = batch

@@ -20,7 +20,7 @@ LIMIT = 8
 class Watching(Told):
     """Told how many drafts to verify; remembers what it was asked."""
 
-    def __init__(self, lengths: Iterable[int] = (LIMIT,), *, overlap: bool = False) -> None:
+    def __init__(self, lengths: Iterable[int] = (LIMIT,), *, overlap: bool = True) -> None:
         super().__init__(lengths, overlap=overlap)
         self.seen: list[Outlook] = []
 
@@ -173,15 +173,30 @@ def test_a_batch_has_at_most_as_many_rows_as_allowed_the_likeliest_first() -> No
     assert tokens(scheduler.next_expansion()) == [4, 5, 6]
 
 
-@pytest.mark.parametrize("overlap", [True, False])
-def test_while_the_target_works_the_drafter_works_only_if_that_pays(overlap: bool) -> None:
-    scheduler = begun(Watching(overlap=overlap))
+def test_while_the_target_works_the_drafter_works_if_that_pays() -> None:
+    scheduler = begun(Watching(overlap=True))
     draft_chain(scheduler, 5)
     batch(scheduler)
-    assert scheduler.drafter_has_work is overlap
-    assert bool(scheduler.next_expansion()) is overlap
-    scheduler.verified([9], 0.5, 0.5, LIMIT)
-    assert scheduler.next_expansion() == [scheduler.root]
+    assert scheduler.drafter_has_work
+    assert scheduler.next_expansion()
+
+
+def test_if_that_does_not_pay_it_works_only_for_what_the_target_waits_for() -> None:
+    scheduler = begun(Watching([2, 0], overlap=False))
+    assert scheduler.next_expansion() == []
+    assert scheduler.drafter_has_work
+    for token in (5, 6):
+        assert isinstance(scheduler.next_batch(0.0, can_wait=True), Wait)
+        assert scheduler.next_expansion() == [scheduler.root.best or scheduler.root]
+        tip = scheduler.root.best or scheduler.root
+        scheduler.expanded(tip, drafts(token, token + 10))
+    assert scheduler.next_expansion() == []
+    assert tokens(batch(scheduler, can_wait=True)) == [5, 6]
+    assert scheduler.next_expansion() == []
+    scheduler.verified([5, 9], 0.5, 0.5, LIMIT)
+    assert scheduler.next_expansion() == []
+    assert batch(scheduler, can_wait=True) == []
+    assert scheduler.next_expansion() == []
 
 
 def test_a_hit_keeps_what_was_drafted_ahead() -> None:

@@ -245,9 +245,17 @@ def costs(schedule: Schedule) -> CostModel:
     return CostModel(CostTable({0: {1: 2e-4, 9: 3e-4}}, {0: schedule.draft_cost}, draft_row=0.05))
 
 
+class Restless(Controller):
+    """Beside the fakes' steps every plan is dear: the real one would hardly make any."""
+
+    @property
+    def rest(self) -> int:
+        return 0
+
+
 POLICIES: dict[str, Callable[[Schedule], Policy]] = {
     "the controller": lambda schedule: Controller(costs(schedule)),
-    "a controller that may lose time": lambda schedule: Controller(
+    "a controller that plans every round": lambda schedule: Restless(
         costs(schedule), DebtGuard(steps=1e6)
     ),
     "told": lambda schedule: Told(schedule.lengths, overlap=False),
@@ -286,4 +294,4 @@ def test_no_schedule_changes_an_answer(policy: str) -> None:
     assert tally.schedules >= SCHEDULES
     assert tally.cancelled > SCHEDULES / 10
     assert tally.crashes > SCHEDULES / 50
-    assert tally.accepted > SCHEDULES / 10
+    assert tally.accepted > SCHEDULES / (50 if policy == "the controller" else 10)
