@@ -5,15 +5,18 @@ import json
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier, Thread
 from time import perf_counter
+from typing import Any, cast
 
 _SIZE = 256 << 20
 """Bytes to read: more than any cache but the largest servers' holds."""
+_SMALL = 1 << 20
+"""Bytes that stay near a core."""
 _REPEATS = 3
 _FILLED, _SOUGHT = 1, 2
 
@@ -44,6 +47,35 @@ def measure(cpus: Sequence[int], size: int = _SIZE) -> Bandwidth:
     return Bandwidth(max(together, alone), alone)
 
 
+def core_speeds(cpus: Sequence[int], seconds: float = 0.05) -> dict[int, float]:
+    """How fast each of `cpus` reads while all do, relative to the fastest.
+
+    All read one small buffer, so that cores are compared and not ways to the memory: kinds of
+    cores differ, and so does a core that something else keeps busy.
+    """
+    read: dict[int, int] = {}
+    with mmap.mmap(-1, _SMALL) as memory:
+        cells = (ctypes.c_char * _SMALL).from_buffer(memory)
+        address = ctypes.addressof(cells)
+        ctypes.memset(address, _FILLED, _SMALL)
+        search = _memchr()
+        gate = Barrier(len(cpus))
+
+        def count(cpu: int) -> None:
+            _bind(cpu)
+            gate.wait()
+            end, times = perf_counter() + seconds, 0
+            while perf_counter() < end:
+                search(address, _SOUGHT, _SMALL)
+                times += 1
+            read[cpu] = times
+
+        _run([Thread(target=count, args=(cpu,), daemon=True) for cpu in cpus])
+        del cells
+    fastest = max(read.values())
+    return {cpu: times / fastest for cpu, times in read.items()}
+
+
 def best(file: Path, key: str, cpus: Sequence[int], *, again: bool = True) -> Bandwidth:
     """The most that was ever measured for `key`, kept in `file`: other work only takes from it.
 
@@ -68,15 +100,11 @@ def best(file: Path, key: str, cpus: Sequence[int], *, again: bool = True) -> Ba
 
 def _read(address: int, part: int, cpus: Sequence[int]) -> float:
     """Seconds until all threads have read their parts."""
-    search = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).memchr
-    search.restype = ctypes.c_void_p
-    search.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    search = _memchr()
     gate = Barrier(len(cpus) + 1)
 
     def read(index: int, cpu: int) -> None:
-        if sys.platform == "linux":
-            with suppress(OSError):
-                os.sched_setaffinity(0, {cpu})
+        _bind(cpu)
         gate.wait()
         search(address + index * part, _SOUGHT, part)
         gate.wait()
@@ -91,3 +119,24 @@ def _read(address: int, part: int, cpus: Sequence[int]) -> float:
     for thread in threads:
         thread.join()
     return seconds
+
+
+def _memchr() -> Callable[[int, int, int], int]:
+    search: Any = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).memchr
+    search.restype = ctypes.c_void_p
+    search.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
+    return cast(Callable[[int, int, int], int], search)
+
+
+def _bind(cpu: int) -> None:
+    """Keep the calling thread on one processor, where the system lets it."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setaffinity(0, {cpu})
+
+
+def _run(threads: Sequence[Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -3,28 +3,35 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgespec import measurements, memory, paths
+from edgespec import balance, bandwidth, cpu_sets, paths
 from edgespec.acceptance import AcceptanceModel
+from edgespec.balance import Balance, Balancer
 from edgespec.calibration import Calibrator
 from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
 from edgespec.costs import CostModel
-from edgespec.cpus import default_threads
+from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
-from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.measurements import Measurements, MeasurementStore
 from edgespec.pairing import require_same_vocabulary
+from edgespec.placement import ask
+from edgespec.placement.enumerate import Pins
+from edgespec.placement.place import place
+from edgespec.placement.question import Question
+from edgespec.placement.records import Placement
 from edgespec.protocols import Context, ContextOptions, Model, ModelOptions, backend
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.suffix import SuffixMatch
+from edgespec.topology import detect
+from edgespec.topology.records import first_cpus
 
 OnProgress = Callable[[str, float], bool]
 """Called with what is going on and its fraction done; returning False stops the loading."""
 
-_DEFAULT_CONTEXT = 8192
 _BATCH = 512
 _MAX_DRAFTS = 16
 _LANES = 8
@@ -35,15 +42,18 @@ class LoadOptions:
     """How to run a pair.
 
     `n_ctx` tokens of context (0 = the model's own, but at most 8192), `threads` for the target
-    (0 = one per physical core), `draft_length` tokens in every round (0 = as many as pay, by
-    measurement); without `speculate` nothing is drafted or calibrated. `calibrate` measures the
-    machine again, whatever is known of it.
+    (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
+    as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
+    would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
+    whatever is known of it.
     """
 
     n_ctx: int = 0
     threads: int = 0
     draft_length: int = 0
     speculate: bool = True
+    pins: Pins = field(default_factory=Pins)
+    kv_type: str = "f16"
     calibrate: bool = False
 
 
@@ -67,20 +77,41 @@ class _Loader:
         self._options = options
         self._on_progress = on_progress
         self._stack = stack
-        self._threads = options.threads or default_threads()
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
 
     def load(self) -> Engine:
-        target_header = read_header(self._pair.target)
-        drafter_header = read_header(self._pair.drafter) if self._pair.drafter else None
-        n_ctx = self._options.n_ctx or min(target_header.context_length, _DEFAULT_CONTEXT)
-        self._require_memory(target_header, drafter_header, n_ctx)
-        target = self._open(self._pair.target, "target", self._threads)
-        context = self._context(target, n_ctx, self._max_drafts + 1)
-        drafter = self._drafter(target, n_ctx)
+        """Load by the plan; by the next one as long as a device refuses."""
+        options = self._options
+        question = ask.question(
+            self._pair, options.n_ctx, options.kv_type, outputs=self._max_drafts + 1
+        )
+        known = ask.known(self._pair, options.threads, question.outputs)
+        failed: list[Placement] = []
+        while True:
+            placement = place(question, options.pins, known, failed)
+            try:
+                return self._load(question, placement)
+            except (ModelFileError, NotEnoughMemory, BackendError):
+                if not placement.devices:
+                    raise
+            self._stack.close()
+            failed.append(placement)
+            if self._on_progress:
+                refused = " and ".join(sorted(placement.devices))
+                self._on_progress(f"{refused} failed, trying the next plan", 0.0)
+
+    def _load(self, question: Question, placement: Placement) -> Engine:
+        place, threads = placement.target, self._threads(question, placement)
+        model = ModelOptions(
+            threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
+        )
+        target = self._open(self._pair.target, "target", model)
+        context = self._context(target, placement, self._max_drafts + 1)
+        drafter = self._drafter(target, placement)
         thread = target_thread()
         self._stack.callback(thread.shutdown)
-        policy, acceptance = thread.submit(self._policy, context, drafter).result()
+        known = thread.submit(self._policy, context, drafter, placement, threads)
+        policy, acceptance = known.result()
         return Engine(
             target,
             context,
@@ -93,50 +124,57 @@ class _Loader:
             f"{self._key(context)}-{context.n_ctx}",
         )
 
-    def _require_memory(self, target: GgufHeader, drafter: GgufHeader | None, n_ctx: int) -> None:
-        outputs = self._max_drafts + 1
-        total = memory.estimate(target, n_ctx, _BATCH, outputs, rollback=outputs).total
-        if drafter:
-            total += memory.estimate(drafter, n_ctx, _BATCH, _LANES, rollback=outputs).total
-        memory.require(total, f"{self._pair.name} with a context of {n_ctx} tokens")
+    def _threads(self, question: Question, placement: Placement) -> int:
+        if placement.target.layers >= question.target_footprint().layers:
+            return 1  # All that is left for the processor is to look up embeddings.
+        return cpu_sets.default(detect.here(), self._options.threads).threads
 
-    def _open(self, path: Path, role: str, threads: int) -> Model:
+    def _open(self, path: Path, role: str, options: ModelOptions) -> Model:
         report = self._on_progress
         progress = (lambda fraction: report(f"loading the {role}", fraction)) if report else None
-        model = backend("llamacpp")(path, ModelOptions(threads), progress)
+        model = backend("llamacpp")(path, options, progress)
         self._stack.callback(model.close)
         return model
 
-    def _context(self, model: Model, n_ctx: int, outputs: int, lanes: int = 1) -> Context:
+    def _context(self, model: Model, placement: Placement, outputs: int, lanes: int = 1) -> Context:
         options = ContextOptions(
-            n_ctx=n_ctx,
+            n_ctx=placement.n_ctx,
             n_batch=_BATCH,
             max_outputs=outputs,
             max_sequences=lanes,
             rollback=self._max_drafts + 1,
+            # Only the target's: a drafter's cache is small, and its guesses should be good.
+            kv_type=placement.kv_type if lanes == 1 else "f16",
         )
         context = model.context(options)
         self._stack.callback(context.close)
         return context
 
-    def _drafter(self, target: Model, n_ctx: int) -> ModelDrafter | None:
-        if self._pair.drafter is None:
+    def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
+        if self._pair.drafter is None or placement.drafter is None:
             return None
-        drafter = self._open(self._pair.drafter, "drafter", 1)
+        at_device = placement.drafter != CPU
+        options = ModelOptions(1, -at_device, placement.drafter if at_device else "")
+        drafter = self._open(self._pair.drafter, "drafter", options)
         require_same_vocabulary(target.tokenizer, drafter.tokenizer)
-        context = self._context(drafter, n_ctx, _LANES, _LANES)
+        context = self._context(drafter, placement, _LANES, _LANES)
         return ModelDrafter(context, target.tokenizer.n_vocab, _LANES)
 
     def _policy(
-        self, target: Context, drafter: ModelDrafter | None
+        self, target: Context, drafter: ModelDrafter | None, placement: Placement, threads: int
     ) -> tuple[Policy, AcceptanceModel]:
         """The policy on today's costs, and what is known of this pair's acceptance."""
+        balanced = self._balance(target, threads)
         calibrator = Calibrator(target, drafter.context if drafter else None, self._report)
         store = MeasurementStore(paths.cache_dir() / "measurements")
-        key = self._key(target)
+        key = self._key(target, placement, threads, balanced)
         known = store.load(key)
         usable = known is not None and not known.old and not self._options.calibrate
         if known is None or not usable or not calibrator.agrees(known.costs):
+            if known and balanced:
+                # Whatever changed may have changed which processors are the best.
+                balanced = self._balance(target, threads, again=True)
+                key = self._key(target, placement, threads, balanced)
             acceptance = known.acceptance if known else AcceptanceModel()
             known = Measurements(calibrator.measure(), acceptance, time.time())
             store.save(key, known)
@@ -150,6 +188,16 @@ class _Loader:
         if self._on_progress:
             self._on_progress("measuring this machine", fraction)
 
-    def _key(self, target: Context) -> str:
-        files = [self._pair.target, *([self._pair.drafter] if self._pair.drafter else [])]
-        return measurements.pair_key(files, self._threads, target.max_outputs)
+    def _balance(self, target: Context, threads: int, *, again: bool = False) -> Balance | None:
+        """Let the target's threads run where they are fastest, None if that was decided."""
+        if self._options.threads or threads == 1:
+            return None
+        topology = detect.here()
+        speeds = bandwidth.core_speeds(first_cpus(topology.usable))
+        balancer = Balancer(target, cpu_sets.candidates(topology, speeds))
+        return balance.settle(balancer, ask.balance_file(self._pair.target), again=again)
+
+    def _key(
+        self, target: Context, placement: Placement, threads: int, balanced: Balance | None
+    ) -> str:
+        return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)

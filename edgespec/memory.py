@@ -7,7 +7,6 @@ from pathlib import Path
 import psutil
 
 from edgespec import cgroups
-from edgespec.errors import NotEnoughMemory
 from edgespec.ggml_types import GGML_TYPES
 from edgespec.gguf_header import GgufHeader
 
@@ -165,16 +164,6 @@ def _file_pages(folder: Path) -> int:
     # Version 1 counts a group without and, as total_*, with its descendants.
     total = "total_" if "total_active_file" in counts else ""
     return counts.get(f"{total}active_file", 0) + counts.get(f"{total}inactive_file", 0)
-
-
-def require(total: int, what: str, free: int | None = None) -> None:
-    """Raise NotEnoughMemory unless `total` bytes for `what` fit into `free` (None: look)."""
-    free = available() if free is None else free
-    if total > free:
-        raise NotEnoughMemory(
-            f"{what} needs about {gib(total)} of memory, {gib(free)} is available",
-            "choose a smaller context (--context) or a smaller quantization of the model",
-        )
 
 
 def gib(size: int) -> str:

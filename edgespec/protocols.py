@@ -34,10 +34,16 @@ class Rollback(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How to load a model. `threads` serve every batch size; `n_gpu_layers` -1 means all."""
+    """How to load a model. `threads` serve every batch size.
+
+    `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
+    these layers do not if `experts_on_cpu`.
+    """
 
     threads: int
     n_gpu_layers: int = 0
+    device: str = ""
+    experts_on_cpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class ContextOptions:
     `n_ctx` tokens of cache (0 = the model's own), batches of at most `n_batch` tokens of which at
     most `max_outputs` ask for logits, `max_sequences` sequences that share one cache (each further
     one adds room for a short branch), and `rollback` tokens that a recurrent model must be able to
-    take back.
+    take back. Keys and values are kept as `kv_type`: f16, q8_0 or q4_0.
     """
 
     n_ctx: int = 0
@@ -55,6 +61,7 @@ class ContextOptions:
     max_outputs: int = 32
     max_sequences: int = 1
     rollback: int = 16
+    kv_type: str = "f16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,13 @@ class Context(Protocol):
         """Decode rows of several sequences in one batch, keeping logits of those that ask.
 
         Rows of one sequence stand in order and continue it. Raises as `decode` does.
+        """
+
+    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
+        """Decode single tokens on the processors `single`, batches on `batch`, a thread on each.
+
+        Called by the thread that decodes. Where the system does not let threads be bound, only
+        their number changes. Raises ValueError for none.
         """
 
     def logits(self, row: int) -> Logits:

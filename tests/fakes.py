@@ -131,6 +131,7 @@ class FakeContext:
     `delay`: called for the seconds that a decode takes; `abort` ends the wait;
     `blocked`: decodes that last until `abort`;
     `refuses`: names of "truncate" and "restore" if they shall always answer False.
+    `bound` are the processors for single tokens and for batches, if `bind` was called;
     `decodes`, `decoded` and `batches` count calls, tokens and (tokens, outputs) of each call.
     """
 
@@ -154,6 +155,7 @@ class FakeContext:
         self.blocked: set[int] = set()
         self.refuses: set[str] = set()
         self.batches: list[tuple[int, int]] = []
+        self.bound: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self.closed = False
         self._language = language
         self._held: list[list[int]] = [[] for _ in range(options.max_sequences)]
@@ -282,6 +284,10 @@ class FakeContext:
         self._held[0] = tokens
         self._batch_start, self._rolled_back, self._corrupt = length, False, False
         return True
+
+    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
+        """Remember the processors."""
+        self.bound = tuple(single), tuple(batch)
 
     def abort(self) -> None:
         """Stop the decode in progress or the next one."""

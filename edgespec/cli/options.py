@@ -30,6 +30,10 @@ class ModelSettings:
     threads: int | None
     draft_length: int | None
     no_speculate: bool
+    device: str | None = None
+    gpu_layers: int | None = None
+    drafter_device: str | None = None
+    kv_type: str = "f16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,24 @@ def _sampling(*names: str, kind: type, text: str) -> Callable[[_Command], _Comma
     )
 
 
+placement_options = (
+    click.option("--device", metavar="NAME", help="The target's device, CPU for none."),
+    click.option(
+        "--gpu-layers",
+        type=click.IntRange(-1),
+        metavar="N",
+        show_default="by plan",
+        help="Layers of the target on its device; -1 = all.",
+    ),
+    click.option("--drafter-device", metavar="NAME", help="The drafter's device, CPU for none."),
+    click.option(
+        "--kv-type",
+        type=click.Choice(("f16", "q8_0", "q4_0")),
+        default="f16",
+        show_default=True,
+        help="Type of the target's cache; a coarser one can change the text.",
+    ),
+)
 _MODEL = (
     click.option(
         "-m",
@@ -153,7 +175,7 @@ _MODEL = (
         "--threads",
         type=click.IntRange(1, 1024),
         metavar="N",
-        show_default="one per core",
+        show_default="as many as are fastest, by measurement",
         help="Threads of the target.",
     ),
     click.option(
@@ -165,6 +187,7 @@ _MODEL = (
         help="Tokens to draft in every round.",
     ),
     click.option("--no-speculate", is_flag=True, help="Decode plainly, without any drafts."),
+    *placement_options,
 )
 _SAMPLING = (
     click.option(

@@ -11,6 +11,7 @@ from edgespec.cli.output import Output
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
 from edgespec.loading import LoadOptions, load
+from edgespec.placement.enumerate import Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
         threads=settings.threads or 0,
         draft_length=settings.draft_length or 0,
         speculate=not settings.no_speculate,
+        pins=Pins(settings.device, settings.gpu_layers, settings.drafter_device),
+        kv_type=settings.kv_type,
     )
     with diagnostics.Progress() as progress:
 

@@ -1,37 +1,76 @@
-"""From a pair of files to the question and what is known of it."""
+"""From a pair of files to the question, and to what was measured of the pair before."""
 
 from pathlib import Path
 
-from edgespec import measurements, paths
+from edgespec import balance, cpu_sets, measurements, paths
+from edgespec.balance import Balance
 from edgespec.catalog import Pair
-from edgespec.cpus import default_threads
+from edgespec.cpu_sets import CpuSet
 from edgespec.events import Source
 from edgespec.gguf_header import read_header
 from edgespec.measurements import MeasurementStore
 from edgespec.placement.choose import Known
 from edgespec.placement.question import Question
+from edgespec.placement.records import Placement
+from edgespec.topology import detect
 
 DEFAULT_CONTEXT = 8192
 """Tokens of context that are enough unless more are asked for."""
 
 
-def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16") -> Question:
-    """What to place of `pair`. Raises the ModelUnavailable family for files that cannot be used."""
+def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17) -> Question:
+    """What to place of `pair`, whose target gives `outputs` rows of logits at once.
+
+    Raises the ModelUnavailable family for files that cannot be used.
+    """
     target = read_header(pair.target)
     drafter = read_header(pair.drafter) if pair.drafter else None
     size = n_ctx or min(target.context_length, DEFAULT_CONTEXT)
-    return Question(pair.name, target, drafter, size, kv_type)
+    return Question(pair.name, target, drafter, size, kv_type, outputs)
 
 
 def known(pair: Pair, threads: int, outputs: int) -> Known:
-    """What was measured of `pair` with `threads` threads and `outputs` rows of logits."""
-    key = measurements.pair_key(files(pair), threads or default_threads(), outputs)
-    found = MeasurementStore(paths.cache_dir() / "measurements").load(key)
+    """What was measured of `pair` on the processor, with `threads` threads (0 = the fastest)."""
+    balanced = None if threads else balance.load(balance_file(pair.target))
+    usual = cpu_sets.default(detect.here(), threads)
+    found = MeasurementStore(paths.cache_dir() / "measurements").load(
+        costs_key(pair, usual.threads, outputs, balanced)
+    )
+    cpus = _measured(balanced) if balanced else usual
     if found is None:
-        return Known()
-    return Known(found.costs, found.acceptance.rate(Source.DRAFTER))
+        return Known(cpus=cpus)
+    return Known(found.costs, found.acceptance.rate(Source.DRAFTER), cpus)
 
 
-def files(pair: Pair) -> list[Path]:
-    """The files of a pair, the target's first."""
-    return [pair.target, *([pair.drafter] if pair.drafter else [])]
+def balance_file(target: Path) -> Path:
+    """Where it is kept which processors decode the model `target` fastest."""
+    topology = detect.here()
+    key = measurements.key(measurements.identity(target), sorted(topology.allowed), topology.quota)
+    return paths.cache_dir() / "balance" / f"{key}.json"
+
+
+def costs_key(
+    pair: Pair,
+    threads: int,
+    outputs: int,
+    balanced: Balance | None = None,
+    placement: Placement | None = None,
+) -> str:
+    """Under which key the costs of `pair` are kept: for another placement or other processors than
+    usual (None), they are others."""
+    files = [pair.target]
+    if pair.drafter and (placement is None or placement.drafter):
+        files.append(pair.drafter)
+    usual = cpu_sets.default(detect.here()).cpus
+    unusual: list[object] = []
+    if balanced and (balanced.single, balanced.batch) != (usual, usual):
+        unusual += [balanced.single, balanced.batch]
+    if placement and (placement.devices or placement.kv_type != "f16"):
+        unusual.append(placement)
+    return measurements.pair_key(files, threads, outputs, *unusual)
+
+
+def _measured(balanced: Balance) -> CpuSet:
+    sets = {one.cpus: one for one in cpu_sets.candidates(detect.here())}
+    name = sets[balanced.single].name if balanced.single in sets else "chosen"
+    return CpuSet(name, balanced.single, "measured to be the fastest with this model")

@@ -1,7 +1,7 @@
 """The decision: the fastest placement that fits, the reason, and why not the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgespec import cpu_sets, memory
 from edgespec.costs import CostTable
@@ -32,10 +32,12 @@ _SAME = 1.02
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was measured of the pair before: its costs on the processor, its acceptance."""
+    """What was measured of the pair before: its costs on the processor, its acceptance, and the
+    processors that decoded fastest."""
 
     costs: CostTable | None = None
     acceptance: float | None = None
+    cpus: CpuSet | None = None
 
 
 def choose(
@@ -52,7 +54,8 @@ def choose(
     that name what is not there.
     """
     pins, known = pins or Pins(), known or Known()
-    judge = _Judge(machine, question, pins, known, cpu_sets.default(machine.topology, threads))
+    cpus = known.cpus or cpu_sets.default(machine.topology, threads)
+    judge = _Judge(machine, question, pins, known, cpus)
     return judge.plan(failed)
 
 
@@ -150,7 +153,11 @@ class _Judge:
         return next(room(device) for device in self._machine.devices if device.name == place)
 
     def _best(self, options: Sequence[Option]) -> Option:
-        """The fastest, or a simpler one that is as fast but for the forecast's doubt."""
+        """The fastest, or a simpler one that is as fast but for the forecast's doubt.
+
+        A drafter that fits stays: whether it pays, the scheduler finds out while it runs.
+        """
+        options = [option for option in options if option.placement.drafter] or options
         fastest = max(option.forecast.rate for option in options)
         near = [option for option in options if option.forecast.rate * _SAME >= fastest]
         return min(near, key=_complexity)
@@ -160,7 +167,8 @@ class _Judge:
             return Reason(Why.PINNED, "as the flags say")
         if not others:
             return Reason(Why.ONLY_ONE, "nothing else fits, or there is nothing else")
-        second = max(other.option.forecast.rate for other in others)
+        rates = [other.option.forecast.rate for other in others if other.option.placement.drafter]
+        second = max(rates, default=others[0].option.forecast.rate)
         gain = best.forecast.rate / second - 1
         if gain < _SAME - 1:
             return Reason(Why.FASTEST, "nothing is faster, and it needs the least")
@@ -168,6 +176,8 @@ class _Judge:
 
     def _against(self, option: Option, best: Option) -> Reason:
         loss = 1 - option.forecast.rate / best.forecast.rate
+        if loss <= 0:
+            return Reason(Why.NO_GAIN, "the scheduler drafts only where that pays, anyway")
         if loss < _SAME - 1:
             return Reason(Why.NO_GAIN, "no faster, and it needs more")
         return Reason(Why.SLOWER, f"{loss:.0%} slower")
@@ -180,7 +190,8 @@ class _Judge:
             target = self._question.target_footprint(kv_type=kv_type)
             chosen = best.placement
             placement = Placement(chosen.target, chosen.drafter, chosen.n_ctx, kv_type)
-            forecast = self._predict(target).forecast(placement)
+            # Steps were measured with the cache that was asked for.
+            forecast = replace(self._predict(target).forecast(placement), calibrated=False)
             option = Option(placement, self._takes(placement, target), forecast)
             reason = Reason(Why.OTHER_TEXT, "a coarser cache can change the text")
             found.append(Judged(option, reason))

@@ -27,6 +27,14 @@ class Placement:
     n_ctx: int
     kv_type: str = "f16"
 
+    @property
+    def devices(self) -> frozenset[str]:
+        """The offload devices in use."""
+        used = {self.drafter or CPU}
+        if self.target.layers:
+            used.add(self.target.device)
+        return frozenset(used - {CPU})
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:

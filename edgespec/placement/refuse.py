@@ -42,7 +42,8 @@ def _smaller(question: Question, free: int) -> list[str]:
         if _need(question, question.n_ctx, kv_type) <= free:
             found.append(f"--kv-type {kv_type}")
             break
-    sizes = range(_STEP, question.n_ctx, _STEP)
+    longest = min(question.n_ctx, question.target.context_length)
+    sizes = range(_STEP, longest, _STEP)
     if n_ctx := _last(sizes, lambda size: _need(question, size, question.kv_type) <= free):
         found.append(f"--context {n_ctx}")
     return found

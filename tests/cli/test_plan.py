@@ -60,7 +60,9 @@ def test_another_machine(tmp_path: Path) -> None:
         ("", "memory", 2, "is not TOML"),
         ("--device CUDA7", BIG, 2, "there is no device 'CUDA7'"),
         ("", SMALL, 3, "is available; what fits: "),
-        ("--model x", BIG, 2, "No such option"),
+        ("nano --model nano", BIG, 2, "name the model once"),
+        ("--gpu-layers -2", BIG, 2, "--gpu-layers"),
+        ("--kv-type q3", BIG, 2, "--kv-type"),
         ("absent.gguf", BIG, 3, "absent.gguf does not exist"),
     ],
 )

@@ -6,7 +6,6 @@ import psutil
 import pytest
 
 from edgespec import memory
-from edgespec.errors import ExitCode, NotEnoughMemory
 from edgespec.gguf_header import GgufHeader, read_header
 from tests.ggufs import jamba_gguf, lfm2_gguf, llama_gguf
 from tests.systems import V1_GROUPS, V1_MOUNTS, V2_MOUNT, put, system
@@ -139,12 +138,3 @@ def test_a_group_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
 
 def test_available_on_this_machine() -> None:
     assert 0 < memory.available() <= psutil.virtual_memory().total
-
-
-def test_require() -> None:
-    memory.require(GIB, "the model", free=GIB)
-    with pytest.raises(NotEnoughMemory) as caught:
-        memory.require(5 * GIB // 2, "the model", free=GIB)
-    expected = "the model needs about 2.50 GiB of memory, 1.00 GiB is available; choose a smaller"
-    assert str(caught.value).startswith(expected)
-    assert caught.value.exit_code is ExitCode.UNAVAILABLE

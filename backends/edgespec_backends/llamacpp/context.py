@@ -11,9 +11,11 @@ from edgespec.protocols import ContextOptions, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
+from edgespec_backends.llamacpp.threadpool import ThreadPools
 
 _OK, _NO_SLOT, _ABORTED = 0, 1, 2
 _PARTIAL_ONLY = 1
+_KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 _BRANCH = 64
 """Positions that a further sequence may hold on its own."""
 
@@ -38,6 +40,7 @@ class LlamaContext:
                 "use a smaller --context",
             )
         self._memory = llama.llama_get_memory(self._context)
+        self._pools: ThreadPools | None = None
         self.n_ctx: int = llama.llama_n_ctx_seq(self._context)
         self.n_batch: int = llama.llama_n_ubatch(self._context)
         self.max_outputs = options.max_outputs
@@ -69,7 +72,17 @@ class LlamaContext:
             raise ValueError(f"{len(rows)} rows with {outputs} outputs; at most {self.n_batch}")
         self._run(self._batch.fill_rows(rows), outputs)
 
+    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
+        """Decode single tokens on the processors `single`, batches on `batch`."""
+        if self._pools is None:
+            address = ctypes.cast(self._context, ctypes.c_void_p).value
+            assert address is not None
+            self._pools = ThreadPools(address)
+        self._pools.bind(single, batch)
+
     def _run(self, batch: Any, outputs: int) -> None:
+        if self._pools:
+            self._pools.before(batch.n_tokens)
         code = llama.llama_decode(self._context, batch)
         if code == _ABORTED:
             raise Aborted
@@ -150,6 +163,8 @@ class LlamaContext:
     def close(self) -> None:
         """Free the cache. Idempotent."""
         if self._context:
+            if self._pools:
+                self._pools.close()
             llama.llama_free(self._context)
             self._context = None
 
@@ -187,6 +202,7 @@ def _params(model: Any, options: ContextOptions, threads: int, rollback: int) ->
     params.n_rs_seq = max(min(rollback, options.n_batch - 2), 0)
     params.n_outputs_max = options.max_outputs
     params.n_threads = params.n_threads_batch = threads
+    params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     return params
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgespec.devices import Device, DeviceKind
+from edgespec.errors import BackendUnavailable
 from edgespec_backends.llamacpp.ggml import function
 
 _GPU, _IGPU = 1, 2
@@ -18,14 +19,28 @@ def offload_devices() -> tuple[Device, ...]:
 
 
 def device_list(name: str) -> Any:
-    """The NULL-terminated list of the one device `name`, for llama_model_params.
+    """The NULL-terminated list of the one device `name`, "" for none, for llama_model_params.
 
-    Raises LookupError if the registry has none of that name.
+    Raises BackendUnavailable if the registry has none of that name.
     """
+    if not name:
+        return (_POINTER * 1)(None)
     for pointer in _pointers():
         if _text("ggml_backend_dev_name", pointer) == name:
             return (_POINTER * 2)(pointer, None)
-    raise LookupError(name)
+    raise BackendUnavailable(f"llama.cpp has no device {name!r}", "see edgespec doctor")
+
+
+class _Override(ctypes.Structure):
+    """llama_model_tensor_buft_override of llama.h."""
+
+    _fields_ = [("pattern", ctypes.c_char_p), ("buffer_type", _POINTER)]
+
+
+def overrides() -> Any:
+    """The NULL-terminated list that keeps experts in the processor's memory."""
+    on_cpu = function("ggml_backend_cpu_buffer_type", _POINTER)()
+    return (_Override * 2)(_Override(rb"\.ffn_[a-z_]*exps\.", on_cpu), _Override(None, None))
 
 
 def _pointers() -> Iterator[int]:

@@ -10,6 +10,7 @@ from typing import Any
 from edgespec.errors import InvalidInput, ModelFileError
 from edgespec.protocols import ContextOptions, ModelOptions, Progress
 from edgespec_backends.llamacpp.context import LlamaContext
+from edgespec_backends.llamacpp.devices import device_list, overrides
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
@@ -72,11 +73,12 @@ def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
     params = llama.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers
     params.progress_callback = report
-    no_devices = (ctypes.c_void_p * 1)(None)
-    if options.n_gpu_layers == 0:
-        # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the
-        # repacked CPU kernels are lost; an empty device list keeps them.
-        params.devices = ctypes.cast(no_devices, ctypes.c_void_p)
+    # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the repacked
+    # CPU kernels are lost; an empty device list keeps them.
+    devices = device_list(options.device if options.n_gpu_layers else "")
+    params.devices = ctypes.cast(devices, ctypes.c_void_p)
+    moved = overrides() if options.experts_on_cpu else None
+    params.tensor_buft_overrides = ctypes.cast(moved, ctypes.c_void_p) if moved else None
     model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if raised:
         if model:

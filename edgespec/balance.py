@@ -1,0 +1,146 @@
+"""Which processors decode fastest: sets that the topology suggests, measured on the real model."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import NamedTemporaryFile
+from time import perf_counter
+
+from edgespec.cpu_sets import CpuSet
+from edgespec.protocols import Context
+
+_BATCH = 4
+"""Tokens of a typical verification."""
+_ROUNDS = 5
+_TOKENS = 3
+"""Single tokens per visit; the first, after a change of threads, does not count."""
+_HOPELESS = 1.5
+_GAIN = 0.95
+"""A set must take at most this part of the first one's time to replace it."""
+_SWAP = 0.85
+"""Another set for batches must save this much, because changing teams costs time, too."""
+_OLD = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Processors for single tokens and for batches; `measured` is the Unix time."""
+
+    single: tuple[int, ...]
+    batch: tuple[int, ...]
+    measured: float = 0.0
+
+    @property
+    def old(self) -> bool:
+        """True if it should be measured again."""
+        return not 0 <= time.time() - self.measured <= _OLD
+
+
+@dataclass(slots=True)
+class Balancer:
+    """Times a context on each of `candidates`, the first of which is the usual one.
+
+    Visits them in turn, so that a disturbance hits all alike, and compares medians: a thread that
+    shares its core with another program is sometimes lucky, and waits most of the time. Leaves the
+    cache empty. Must run on the thread that decodes. Sets that are far behind are not visited
+    again, and after `budget` seconds only as many as needed for one visit each.
+    """
+
+    context: Context
+    candidates: Sequence[CpuSet]
+    budget: float = 3.0
+    clock: Callable[[], float] = perf_counter
+
+    def measure(self) -> Balance:
+        """The best processors now; the context is bound to them."""
+        end = self.clock() + self.budget
+        times: dict[int, tuple[list[float], list[float]]] = {}
+        left = list(range(len(self.candidates)))
+        for visit in range(_ROUNDS):
+            for index in left:
+                if visit and self.clock() > end:
+                    break
+                single, batch = times.setdefault(index, ([], []))
+                self._visit(self.candidates[index].cpus, single, batch)
+            best = min(median(single) for single, _ in times.values())
+            left = [at for at in left if median(times[at][0]) <= _HOPELESS * best or at == 0]
+        balance = self._choose({at: (median(s), median(b)) for at, (s, b) in times.items()})
+        self.context.bind(balance.single, balance.batch)
+        return balance
+
+    def holds(self, balance: Balance) -> bool:
+        """True if `balance` is still no slower than the usual set; the context is bound to it."""
+        usual = self.candidates[0].cpus
+        same = usual == balance.single
+        ratio = 1.0 if same else min(self._singles(usual)) / min(self._singles(balance.single))
+        self.context.bind(balance.single, balance.batch)
+        return ratio > _GAIN
+
+    def _visit(self, cpus: Sequence[int], single: list[float], batch: list[float]) -> None:
+        single.extend(self._singles(cpus))
+        if self.context.max_outputs >= _BATCH:
+            self._step(_BATCH)
+            batch.append(self._step(_BATCH))
+        else:
+            batch.append(single[-1])
+
+    def _singles(self, cpus: Sequence[int]) -> list[float]:
+        self.context.bind(cpus, cpus)
+        return [self._step(1) for _ in range(_TOKENS)][1:]
+
+    def _step(self, n: int) -> float:
+        begin = self.clock()
+        self.context.decode([7] * n, 0, outputs=n)
+        self.context.logits(0)
+        seconds = self.clock() - begin
+        self.context.clear()
+        return seconds
+
+    def _choose(self, times: Mapping[int, tuple[float, float]]) -> Balance:
+        single = min(times, key=lambda at: times[at][0])
+        if times[single][0] > _GAIN * times[0][0]:
+            single = 0
+        batch = min(times, key=lambda at: times[at][1])
+        if times[batch][1] > _SWAP * times[single][1]:
+            batch = single
+        cpus = self.candidates[single].cpus, self.candidates[batch].cpus
+        return Balance(*cpus, time.time())
+
+
+def settle(balancer: Balancer, file: Path, *, again: bool = False) -> Balance:
+    """What is kept in `file` if it still holds, else measured now and kept; the context is bound.
+
+    With `again`, something about the machine has changed: it is measured in any case.
+    """
+    kept = None if again else load(file)
+    known = {one.cpus for one in balancer.candidates}
+    if kept and not kept.old and {kept.single, kept.batch} <= known and balancer.holds(kept):
+        return kept
+    balance = balancer.measure()
+    save(file, balance)
+    return balance
+
+
+def load(file: Path) -> Balance | None:
+    """What was kept in `file`, None if there is nothing usable."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        data = json.loads(file.read_text("utf-8"))
+        single, batch = (tuple(map(int, data[key])) for key in ("single", "batch"))
+        if single and batch:
+            return Balance(single, batch, float(data["measured"]))
+    return None
+
+
+def save(file: Path, balance: Balance) -> None:
+    """Keep `balance`, in one step that other processes see whole or not at all."""
+    data = {"single": balance.single, "batch": balance.batch, "measured": balance.measured}
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as written:
+            json.dump(data, written)
+        os.replace(written.name, file)

@@ -1,0 +1,103 @@
+"""From a pair to an engine: the plan is used, and a device that fails is done without."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgespec import loading, machines
+from edgespec.catalog import Pair
+from edgespec.devices import CPU, Device, DeviceKind
+from edgespec.errors import InvalidInput, ModelFileError, NotEnoughMemory
+from edgespec.loading import LoadOptions, load
+from edgespec.placement import ask, place
+from edgespec.placement.enumerate import Pins
+from edgespec.protocols import Model, ModelOptions, OpenModel, Progress, backend
+from tests.backends.nano import DRAFTER, TARGET
+
+pytestmark = pytest.mark.native
+GIB = 1 << 30
+PAIR = Pair("nano", TARGET, DRAFTER)
+CARD = Device("CUDA0", "a card that is not there", DeviceKind.GPU, 8 * GIB, 8 * GIB, 1e12)
+
+
+class NoCard:
+    """Opens models on the processor, and fails on the card as one that is full does."""
+
+    def __init__(self) -> None:
+        self.tried: list[tuple[str, str]] = []
+
+    def __call__(self, name: str) -> OpenModel:
+        def open_model(
+            path: Path, options: ModelOptions, progress: Progress | None = None
+        ) -> Model:
+            self.tried.append((path.name, options.device))
+            if options.device:
+                raise ModelFileError(f"{path} does not load: out of memory")
+            return backend(name)(path, options, progress)
+
+        return open_model
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> NoCard:
+    """A machine that says it has a card."""
+    backends = NoCard()
+    monkeypatch.setattr(loading, "backend", backends)
+    monkeypatch.setattr(place, "offload_devices", lambda: (CARD,))
+    monkeypatch.setattr(machines, "offload_devices", lambda: (CARD,))
+    return backends
+
+
+def test_a_card_that_fails_is_done_without(card: NoCard) -> None:
+    seen: list[str] = []
+
+    def report(what: str, fraction: float) -> bool:
+        seen.append(what)
+        return True
+
+    with load(PAIR, LoadOptions(n_ctx=256, speculate=True), report) as engine:
+        assert engine.n_ctx == 256
+    assert card.tried[0] == (TARGET.name, "CUDA0")
+    assert card.tried[-2:] == [(TARGET.name, ""), (DRAFTER.name, "")]
+    assert "CUDA0 failed, trying the next plan" in seen
+
+
+def test_what_was_pinned_is_not_replaced(card: NoCard) -> None:
+    with pytest.raises((ModelFileError, NotEnoughMemory), match=r"out of memory|does not fit"):
+        load(PAIR, LoadOptions(n_ctx=256, pins=Pins("CUDA0", -1, "CUDA0")))
+
+
+def test_a_pinned_processor_leaves_the_card_alone(card: NoCard) -> None:
+    with load(PAIR, LoadOptions(n_ctx=256, pins=Pins(CPU, None, CPU))):
+        assert {device for _, device in card.tried} == {""}
+
+
+def test_devices_that_are_not_there() -> None:
+    with pytest.raises(InvalidInput, match="no device 'CUDA0'"):
+        load(PAIR, LoadOptions(pins=Pins("CUDA0")))
+
+
+@pytest.mark.parametrize("kv_type", ["q8_0", "q4_0"])
+def test_a_coarser_cache(kv_type: str) -> None:
+    with load(PAIR, LoadOptions(n_ctx=256, kv_type=kv_type, threads=1)) as engine:
+        assert engine.n_ctx == 256
+
+
+def test_too_little_memory_is_said_before_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(name: str) -> Callable[[], None]:
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr(loading, "backend", never)
+    monkeypatch.setattr(place.memory, "available", lambda: 20 << 20)
+    with pytest.raises(NotEnoughMemory, match=r"0\.02 GiB is available; what fits: --context \d+"):
+        load(PAIR, LoadOptions(n_ctx=2048))
+
+
+def test_a_drafter_that_does_not_fit_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    with load(PAIR, LoadOptions(n_ctx=256, threads=1)) as engine:
+        assert engine._drafter is not None
+    need = ask.question(PAIR, 256).target_footprint().estimate.total
+    monkeypatch.setattr(place.memory, "available", lambda: need + 1024)
+    with load(PAIR, LoadOptions(n_ctx=256, threads=1)) as engine:
+        assert engine._drafter is None

@@ -1,0 +1,93 @@
+"""Threads of a real context, bound to processors."""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgespec import bandwidth
+from edgespec.protocols import ContextOptions, ModelOptions
+from edgespec_backends.llamacpp import open_model
+from edgespec_backends.llamacpp.context import LlamaContext
+from tests.backends.nano import DRAFTER
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel where threads may run"),
+]
+ALLOWED = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
+
+
+@pytest.fixture
+def context() -> Iterator[LlamaContext]:
+    model = open_model(Path(DRAFTER), ModelOptions(threads=1))
+    context = model.context(ContextOptions(n_ctx=256, n_batch=64, max_outputs=8))
+    yield context
+    context.close()
+    model.close()
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread whose affinity no other test shares."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def decode(context: LlamaContext, n: int) -> tuple[np.ndarray, set[int]]:
+    context.decode([7, 8, 9, 10][:n], 0, outputs=n)
+    logits = context.logits(n - 1).copy()
+    context.clear()
+    return logits, os.sched_getaffinity(0)
+
+
+def test_one_thread_is_bound(context: LlamaContext, thread: ThreadPoolExecutor) -> None:
+    free, _ = thread.submit(decode, context, 1).result()
+    for cpu in ALLOWED:
+        thread.submit(context.bind, [cpu], [cpu]).result()
+        for n in (1, 4, 1):
+            _, where = thread.submit(decode, context, n).result()
+            assert where == {cpu}
+    bound, _ = thread.submit(decode, context, 1).result()
+    np.testing.assert_array_equal(bound, free)
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_single_tokens_and_batches_on_other_processors(
+    context: LlamaContext, thread: ThreadPoolExecutor
+) -> None:
+    thread.submit(context.bind, ALLOWED[:1], ALLOWED[:2]).result()
+    places = [thread.submit(decode, context, n).result()[1] for n in (1, 4, 1, 4)]
+    one, two = set(ALLOWED[:1]), set(ALLOWED[:2])
+    assert places == [one, two, one, two]
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_pools_are_changed_while_they_are_in_use(
+    context: LlamaContext, thread: ThreadPoolExecutor
+) -> None:
+    expected = None
+    for count in (2, 1, 2, 1, 1, 2):
+        thread.submit(context.bind, ALLOWED[:count], ALLOWED[:count]).result()
+        logits, _ = thread.submit(decode, context, 4).result()
+        expected = logits if expected is None else expected
+        np.testing.assert_allclose(logits, expected, atol=0.05)
+
+
+@pytest.mark.parametrize(("single", "batch"), [([], [0]), ([0], []), ([512], [0])])
+def test_processors_that_cannot_be(
+    context: LlamaContext, single: list[int], batch: list[int]
+) -> None:
+    with pytest.raises(ValueError, match="threads on"):
+        context.bind(single, batch)
+
+
+def test_cores_are_compared() -> None:
+    speeds = bandwidth.core_speeds(ALLOWED, 0.02)
+    assert speeds.keys() == set(ALLOWED)
+    assert max(speeds.values()) == 1
+    assert min(speeds.values()) > 0
