@@ -21,7 +21,7 @@ import report
 
 from edgespec import balance, bandwidth, cpu_sets
 from edgespec.balance import Balancer
-from edgespec.protocols import Context, ContextOptions, ModelOptions, backend
+from edgespec.protocols import Bindable, ContextOptions, ModelOptions, backend
 from edgespec.topology import cpu_lists, detect
 from edgespec.topology.records import first_cpus
 
@@ -40,7 +40,7 @@ def competitor(cpu: int) -> Iterator[None]:
         process.wait()
 
 
-def step(context: Context, cpus: tuple[int, ...], repetitions: int) -> float:
+def step(context: Bindable, cpus: tuple[int, ...], repetitions: int) -> float:
     """Milliseconds of a single-token step on `cpus`, the median."""
     context.bind(cpus, cpus)
     times = []
@@ -53,7 +53,7 @@ def step(context: Context, cpus: tuple[int, ...], repetitions: int) -> float:
     return 1e3 * median(times[1:])
 
 
-def look(context: Context, file: Path, repetitions: int) -> dict[str, object]:
+def look(context: Bindable, file: Path, repetitions: int) -> dict[str, object]:
     """The chosen processors, and what each set takes."""
     topology = detect.here()
     speeds = bandwidth.core_speeds(first_cpus(topology.usable))
@@ -89,6 +89,7 @@ def rounds(model: Path, cpu: int, repetitions: int) -> dict[str, dict[str, objec
     """Alone, with the competitor, and after it left; on the one thread that decodes."""
     loaded = backend("llamacpp")(model, ModelOptions(1))
     context = loaded.context(ContextOptions(n_ctx=256, max_outputs=17))
+    assert isinstance(context, Bindable)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "balance.json"
         found = {"alone": look(context, file, repetitions)}

@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from time import perf_counter
 
 from edgespec.cpu_sets import CpuSet
-from edgespec.protocols import Context
+from edgespec.protocols import Bindable
 
 _BATCH = 4
 """Tokens of a typical verification."""
@@ -51,7 +51,7 @@ class Balancer:
     again, and after `budget` seconds only as many as needed for one visit each.
     """
 
-    context: Context
+    context: Bindable
     candidates: Sequence[CpuSet]
     budget: float = 3.0
     clock: Callable[[], float] = perf_counter

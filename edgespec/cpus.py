@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,17 @@ def allowed() -> frozenset[int]:
     if hasattr(psutil.Process, "cpu_affinity"):
         return frozenset(psutil.Process().cpu_affinity())
     return frozenset(range(os.cpu_count() or 1))
+
+
+def can_bind() -> bool:
+    """True if this process may say where its threads run; macOS lets nobody."""
+    if not hasattr(os, "sched_setaffinity"):
+        return sys.platform == "win32"
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except OSError:
+        return False
+    return True
 
 
 def physical_cores(root: Path = Path("/")) -> int:

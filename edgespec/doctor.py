@@ -9,7 +9,17 @@ from typing import Any
 
 import psutil
 
-from edgespec import __version__, catalog, cgroups, cpus, memory, paths, slowness
+from edgespec import (
+    __version__,
+    catalog,
+    cgroups,
+    cpu_sets,
+    cpus,
+    memory,
+    mempolicy,
+    paths,
+    slowness,
+)
 from edgespec.topology import detect
 
 PACKAGES = (
@@ -94,7 +104,7 @@ def collect(native: Mapping[str, str] | None = None) -> Report:
             available=memory.available(),
             swap=psutil.swap_memory().total,
         ),
-        slow=tuple(map(str, slowness.find(detect.here()))),
+        slow=(*map(str, slowness.find(detect.here())), *_refusals()),
         paths={
             "config": str(paths.config_dir()),
             "data": str(paths.data_dir()),
@@ -136,8 +146,18 @@ def _processor() -> Processor:
         allowed_cores=cpus.physical_cores(),
         allowed_processors=len(cpus.allowed()),
         quota=cgroups.cpu_quota(),
-        default_threads=cpus.default_threads(),
+        default_threads=cpu_sets.default(detect.here()).threads,
     )
+
+
+def _refusals() -> list[str]:
+    """What the system does not let this process do, one line each."""
+    found = []
+    if not cpus.can_bind():
+        found.append("threads cannot be bound to processors here; they run where they are put")
+    if len(detect.here().nodes) > 1 and not mempolicy.allowed():
+        found.append("memory cannot be put at a chosen node here; numactl may be allowed to")
+    return found
 
 
 def _version(package: str) -> str | None:

@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgespec import balance, bandwidth, cpu_sets, paths
+from edgespec import balance, bandwidth, cpu_sets, mempolicy, paths
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.calibration import Calibrator
 from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
 from edgespec.costs import CostModel
+from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
 from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
@@ -23,7 +24,7 @@ from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
 from edgespec.placement.question import Question
 from edgespec.placement.records import Placement
-from edgespec.protocols import Context, ContextOptions, Model, ModelOptions, backend
+from edgespec.protocols import Bindable, Context, ContextOptions, Model, ModelOptions, backend
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.suffix import SuffixMatch
 from edgespec.topology import detect
@@ -90,7 +91,7 @@ class _Loader:
         while True:
             placement = place(question, options.pins, known, failed)
             try:
-                return self._load(question, placement)
+                return self._load(question, placement, known.cpus)
             except (ModelFileError, NotEnoughMemory, BackendError):
                 if not placement.devices:
                     raise
@@ -100,13 +101,14 @@ class _Loader:
                 refused = " and ".join(sorted(placement.devices))
                 self._on_progress(f"{refused} failed, trying the next plan", 0.0)
 
-    def _load(self, question: Question, placement: Placement) -> Engine:
+    def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Engine:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
             threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
         )
-        target = self._open(self._pair.target, "target", model)
-        context = self._context(target, placement, self._max_drafts + 1)
+        with mempolicy.placed(cpus.spread, cpus.nodes):
+            target = self._open(self._pair.target, "target", model)
+            context = self._context(target, placement, self._max_drafts + 1)
         drafter = self._drafter(target, placement)
         thread = target_thread()
         self._stack.callback(thread.shutdown)
@@ -121,7 +123,7 @@ class _Loader:
             drafter,
             self._stack.pop_all().close,
             thread,
-            f"{self._key(context)}-{context.n_ctx}",
+            f"{self._key(context, placement, threads, None)}-{context.n_ctx}",
         )
 
     def _threads(self, question: Question, placement: Placement) -> int:
@@ -190,7 +192,7 @@ class _Loader:
 
     def _balance(self, target: Context, threads: int, *, again: bool = False) -> Balance | None:
         """Let the target's threads run where they are fastest, None if that was decided."""
-        if self._options.threads or threads == 1:
+        if self._options.threads or threads == 1 or not isinstance(target, Bindable):
             return None
         topology = detect.here()
         speeds = bandwidth.core_speeds(first_cpus(topology.usable))

@@ -126,13 +126,6 @@ class Context(Protocol):
         Rows of one sequence stand in order and continue it. Raises as `decode` does.
         """
 
-    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
-        """Decode single tokens on the processors `single`, batches on `batch`, a thread on each.
-
-        Called by the thread that decodes. Where the system does not let threads be bound, only
-        their number changes. Raises ValueError for none.
-        """
-
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,), row 0 being the first kept; valid until the next decode."""
 
@@ -178,6 +171,18 @@ class Saving(Protocol):
     def load(self, state: bytes, length: int, *, sequence: int = 0) -> bool:
         """Hold the `length` positions of a state saved by a context like this one, in place of
         what the sequence holds; False if refused, which leaves it empty."""
+
+
+@runtime_checkable
+class Bindable(Context, Protocol):
+    """A context that computes on processors which can be chosen."""
+
+    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
+        """Decode single tokens on the processors `single`, batches on `batch`, a thread on each.
+
+        Called by the thread that decodes. Where the system does not let threads be bound, only
+        their number changes. Raises ValueError for none.
+        """
 
 
 class Grammar(Protocol):

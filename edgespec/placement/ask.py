@@ -1,5 +1,6 @@
 """From a pair of files to the question, and to what was measured of the pair before."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgespec import balance, cpu_sets, measurements, paths
@@ -36,10 +37,10 @@ def known(pair: Pair, threads: int, outputs: int) -> Known:
     found = MeasurementStore(paths.cache_dir() / "measurements").load(
         costs_key(pair, usual.threads, outputs, balanced)
     )
-    cpus = _measured(balanced) if balanced else usual
+    cpus = _measured(balanced, usual) if balanced else usual
     if found is None:
-        return Known(cpus=cpus)
-    return Known(found.costs, found.acceptance.rate(Source.DRAFTER), cpus)
+        return Known(cpus)
+    return Known(cpus, found.costs, found.acceptance.rate(Source.DRAFTER))
 
 
 def balance_file(target: Path) -> Path:
@@ -70,7 +71,8 @@ def costs_key(
     return measurements.pair_key(files, threads, outputs, *unusual)
 
 
-def _measured(balanced: Balance) -> CpuSet:
-    sets = {one.cpus: one for one in cpu_sets.candidates(detect.here())}
-    name = sets[balanced.single].name if balanced.single in sets else "chosen"
-    return CpuSet(name, balanced.single, "measured to be the fastest with this model")
+def _measured(balanced: Balance, usual: CpuSet) -> CpuSet:
+    """The set that was measured to be the fastest; memory lies where that set wants it."""
+    sets = {one.cpus: one for one in reversed(cpu_sets.candidates(detect.here()))}
+    found = sets.get(balanced.single, replace(usual, name="chosen", cpus=balanced.single))
+    return replace(found, why="measured to be the fastest with this model")

@@ -32,12 +32,12 @@ _SAME = 1.02
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was measured of the pair before: its costs on the processor, its acceptance, and the
-    processors that decoded fastest."""
+    """The processors to compute on, and what was measured of the pair with them: its costs on the
+    processor, its acceptance."""
 
+    cpus: CpuSet
     costs: CostTable | None = None
     acceptance: float | None = None
-    cpus: CpuSet | None = None
 
 
 def choose(
@@ -53,23 +53,19 @@ def choose(
     Raises NotEnoughMemory, saying what would fit instead, if nothing fits; InvalidInput for pins
     that name what is not there.
     """
-    pins, known = pins or Pins(), known or Known()
-    cpus = known.cpus or cpu_sets.default(machine.topology, threads)
-    judge = _Judge(machine, question, pins, known, cpus)
-    return judge.plan(failed)
+    known = known or Known(cpu_sets.default(machine.topology, threads))
+    return _Judge(machine, question, pins or Pins(), known).plan(failed)
 
 
 class _Judge:
     """Builds and compares the options of one question."""
 
-    def __init__(
-        self, machine: Machine, question: Question, pins: Pins, known: Known, cpus: CpuSet
-    ) -> None:
+    def __init__(self, machine: Machine, question: Question, pins: Pins, known: Known) -> None:
         self._machine = machine
         self._question = question
         self._pins = pins
         self._known = known
-        self._cpus = cpus
+        self._cpus = known.cpus
         self._target = question.target_footprint()
         self._drafter = question.drafter_footprint()
         self._acceptance = known.acceptance or ASSUMED_ACCEPTANCE

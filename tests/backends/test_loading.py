@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgespec import loading, machines
+from edgespec import loading, machines, memory
 from edgespec.catalog import Pair
 from edgespec.devices import CPU, Device, DeviceKind
 from edgespec.errors import InvalidInput, ModelFileError, NotEnoughMemory
@@ -89,7 +89,7 @@ def test_too_little_memory_is_said_before_loading(monkeypatch: pytest.MonkeyPatc
         raise AssertionError("it was loaded")
 
     monkeypatch.setattr(loading, "backend", never)
-    monkeypatch.setattr(place.memory, "available", lambda: 20 << 20)
+    monkeypatch.setattr(memory, "available", lambda: 20 << 20)
     with pytest.raises(NotEnoughMemory, match=r"0\.02 GiB is available; what fits: --context \d+"):
         load(PAIR, LoadOptions(n_ctx=2048))
 
@@ -98,6 +98,6 @@ def test_a_drafter_that_does_not_fit_stays_away(monkeypatch: pytest.MonkeyPatch)
     with load(PAIR, LoadOptions(n_ctx=256, threads=1)) as engine:
         assert engine._drafter is not None
     need = ask.question(PAIR, 256).target_footprint().estimate.total
-    monkeypatch.setattr(place.memory, "available", lambda: need + 1024)
+    monkeypatch.setattr(memory, "available", lambda: need + 1024)
     with load(PAIR, LoadOptions(n_ctx=256, threads=1)) as engine:
         assert engine._drafter is None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgespec import cpu_sets
 from edgespec.costs import CostTable
 from edgespec.cpu_sets import Spread
 from edgespec.devices import CPU, Device, DeviceKind
@@ -231,7 +232,7 @@ def test_a_smaller_cache_is_offered_and_never_taken(tmp_path: Path) -> None:
 def test_measured_steps_replace_the_bandwidth(tmp_path: Path) -> None:
     box = on_linux(tmp_path, machines.VM, 14, 40)
     costs = CostTable({0: {n: 0.1 + 0.001 * n for n in (1, 2, 4, 8, 16)}}, {0: 0.001})
-    plan = choose(box, EIGHT, known=Known(costs, 0.95))
+    plan = choose(box, EIGHT, known=Known(cpu_sets.default(box.topology), costs, 0.95))
     forecast = plan.chosen.option.forecast
     assert forecast.calibrated
     assert forecast.step == pytest.approx(0.101)
