@@ -23,8 +23,13 @@ import prompts
 import report
 import subject
 
+from edgespec import bandwidth, cpu_sets
 from edgespec.engine import Engine
+from edgespec.gguf_header import read_header
+from edgespec.placement.footprint import footprint
+from edgespec.placement.records import TargetPlace
 from edgespec.protocols import ContextOptions, ModelOptions, backend
+from edgespec.topology import detect
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ def main() -> None:
     print(f"{task.model.name}, {task.threads} threads, depth {task.depth}, {task.tokens} tokens")
     print(machine.headline(facts))
     print(report.table(("side", "tok/s", "min", "max", "ratio"), rows(rates)))
+    print(memory_share(task, median(rates["context loop"])))
     report.save(options.json, {"machine": facts, "tokens": task.tokens, "rates": rates})
 
 
@@ -152,6 +158,18 @@ def rows(rates: dict[str, list[float]]) -> list[tuple[object, ...]]:
         )
         for name, values in rates.items()
     ]
+
+
+def memory_share(task: Task, rate: float) -> str:
+    """What part of the memory's bandwidth `rate` tokens per second use, and one core alone."""
+    read = footprint(read_header(task.model), task.n_ctx or 256, 512, 1, "f16").reads
+    size = sum(read(TargetPlace(), 1, task.depth + task.tokens // 2).values())
+    speed = bandwidth.measure(cpu_sets.default(detect.here(), task.threads).cpus)
+    return (
+        f"{size / 2**20:.1f} MiB per token at {rate * size / 1e9:.1f} GB/s, "
+        f"{rate * size / speed.together:.0%} of the {speed.together / 1e9:.1f} GB/s that these "
+        f"cores read (one alone: {speed.alone / 1e9:.1f} GB/s)"
+    )
 
 
 def _options() -> argparse.Namespace:

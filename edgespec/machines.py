@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -15,7 +15,7 @@ from edgespec import bandwidth, cpu_sets, cpus, memory, paths
 from edgespec.devices import Device, DeviceKind, offload_devices
 from edgespec.errors import InvalidInput
 from edgespec.topology import detect
-from edgespec.topology.records import Core, CoreKind, Node, Topology
+from edgespec.topology.records import Core, CoreKind, Node, Topology, first_cpus
 
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(iB|B)(/s)?")
@@ -38,7 +38,8 @@ class Machine:
     """What a plan is made for.
 
     Bytes of `memory`, and what of them is `free` for a process; `bandwidth` is bytes per second
-    that all cores read together, `core_bandwidth` what one reads alone.
+    that all cores read together, `core_bandwidth` what one reads alone. `core_speeds` are relative
+    to the fastest, by the first processor of each core, where they were measured.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Machine:
     core_bandwidth: float
     basis: Basis
     devices: tuple[Device, ...] = ()
+    core_speeds: Mapping[int, float] = field(default_factory=dict)
 
 
 def here(*, measure_again: bool = False) -> Machine:
@@ -68,6 +70,7 @@ def here(*, measure_again: bool = False) -> Machine:
         speed.alone,
         Basis.MEASURED,
         offload_devices(),
+        bandwidth.core_speeds(first_cpus(topology.usable)) if measure_again else {},
     )
 
 

@@ -25,6 +25,7 @@ def as_json(plan: Plan, machine: Machine, question: Question) -> dict[str, Any]:
             "free": machine.free,
             "bandwidth": machine.bandwidth,
             "core_bandwidth": machine.core_bandwidth,
+            "core_speeds": {str(cpu): speed for cpu, speed in machine.core_speeds.items()},
             "basis": machine.basis.value,
             "devices": [asdict(device) | {"kind": device.kind.value} for device in machine.devices],
         },
@@ -61,6 +62,7 @@ def summary(plan: Plan, machine: Machine, question: Question) -> str:
 def explanation(plan: Plan, machine: Machine, question: Question) -> str:
     """What was compared and assumed."""
     rows = [("instead of", _line(other, question)) for other in plan.others]
+    rows += _cores(machine)
     rows += [
         ("processors", f"{one}: {one.why}")
         for one in candidates(machine.topology)
@@ -127,6 +129,13 @@ def _line(judged: Judged, question: Question) -> str:
         f"target: {_place(placement.target, question)}{drafter}{cache}: "
         f"{option.forecast.rate:.1f} tokens/s; {judged.reason.text}"
     )
+
+
+def _cores(machine: Machine) -> list[tuple[str, str]]:
+    if not machine.core_speeds:
+        return []
+    speeds = ", ".join(f"{cpu}: {speed:.0%}" for cpu, speed in machine.core_speeds.items())
+    return [("cores", f"read at {speeds} of the fastest's speed")]
 
 
 def _bandwidth(value: float | None) -> str:

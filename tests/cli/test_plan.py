@@ -36,6 +36,7 @@ def test_json_is_one_object() -> None:
     assert found["plan"]["memory"]["CPU"]["target weights"] > 8e6
     assert found["plan"]["tokens_per_second"] > 0
     assert found["machine"]["basis"] == "measured"
+    assert max(found["machine"]["core_speeds"].values()) == 1
 
 
 def test_another_machine(tmp_path: Path) -> None:
