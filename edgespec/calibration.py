@@ -7,6 +7,7 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import Self
 
+from edgespec import cpus
 from edgespec.costs import CostModel, CostTable
 from edgespec.protocols import Context, Rollback, Row
 
@@ -161,6 +162,7 @@ class _Busy:
         self._thread.join()
 
     def _run(self) -> None:
+        cpus.unbind()
         self._begun.set()
         while not (self.times and self._stop.is_set()):
             self.times.append(self._step())

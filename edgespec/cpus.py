@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,6 +44,13 @@ def can_bind() -> bool:
     except OSError:
         return False
     return True
+
+
+def unbind() -> None:
+    """Let the calling thread run wherever the process may; it starts where its maker was bound."""
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, os.sched_getaffinity(os.getpid()))
 
 
 def physical_cores(root: Path = Path("/")) -> int:

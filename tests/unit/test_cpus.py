@@ -1,3 +1,5 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -62,3 +64,28 @@ def test_the_model(tmp_path: Path) -> None:
     put(tmp_path / "proc/cpuinfo", "processor\t: 0\nmodel name\t: Fast: One\nmodel name\t: Other\n")
     assert cpus.model(tmp_path) == "Fast: One"
     assert cpus.model(tmp_path / "elsewhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be bound here")
+def test_a_thread_is_unbound_whoever_made_it() -> None:
+    everywhere = os.sched_getaffinity(0)
+
+    def made_by_a_bound_thread() -> tuple[set[int], set[int]]:
+        os.sched_setaffinity(0, {min(everywhere)})
+        with ThreadPoolExecutor(1) as inner:
+            before = inner.submit(os.sched_getaffinity, 0).result()
+            inner.submit(cpus.unbind).result()
+            return before, inner.submit(os.sched_getaffinity, 0).result()
+
+    with ThreadPoolExecutor(1) as outer:
+        assert outer.submit(made_by_a_bound_thread).result() == ({min(everywhere)}, everywhere)
+    assert cpus.can_bind()
+
+
+def test_where_nobody_may_bind_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+    assert not cpus.can_bind()
+    cpus.unbind()
