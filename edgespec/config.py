@@ -33,7 +33,15 @@ class Settings:
     context: int = _setting(
         0, "model", "Tokens of context; 0 = the model's own, at most 8192.", 0, 1 << 24
     )
-    threads: int = _setting(0, "model", "Threads of the target; 0 = one per core.", 0, 1024)
+    threads: int = _setting(
+        0, "model", "Threads of the target; 0 = as many as are fastest, by measurement.", 0, 1024
+    )
+    device: str = _setting("", "model", "The target's device; empty = by plan, CPU for none.")
+    gpu_layers: int = _setting(
+        -2, "model", "Layers of the target on its device; -1 = all, -2 = by plan.", -2, 1 << 16
+    )
+    drafter_device: str = _setting("", "model", "The drafter's; empty = by plan, CPU for none.")
+    kv_type: str = _setting("f16", "model", "Type of the target's cache: f16, q8_0 or q4_0.")
     speculate: bool = _setting(True, "model", "false decodes plainly, without drafts.")
     draft_length: int = _setting(
         0, "model", "Drafts in every round; 0 = as many as pay, by measurement.", 0, 64

@@ -115,5 +115,7 @@ def _defaults(settings: "Settings") -> dict[str, Any]:
     known["no_speculate"] = not known["speculate"]
     if settings.seed < 0:
         del known["seed"]
-    numbers = ("context", "threads", "draft_length", "max_tokens")
-    return {name: value for name, value in known.items() if value or name not in numbers}
+    if settings.gpu_layers < -1:
+        del known["gpu_layers"]
+    absent = ("context", "threads", "draft_length", "max_tokens", "device", "drafter_device")
+    return {name: value for name, value in known.items() if value or name not in absent}

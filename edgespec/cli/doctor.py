@@ -22,7 +22,9 @@ def doctor(as_json: bool) -> None:
 
 
 def _engines() -> dict[str, str]:
-    """What each engine says of itself, or why it does not load."""
+    """What each engine says of itself, or why it does not load, and the devices they found."""
+    from edgespec.devices import offload_devices
+    from edgespec.memory import gib
     from edgespec.protocols import BACKENDS
 
     found = {}
@@ -31,4 +33,7 @@ def _engines() -> dict[str, str]:
             found[name] = import_module(entry_point.split(":")[0]).system_info()
         except Exception as error:
             found[name] = f"does not load: {error}"
+    for device in offload_devices():
+        free = f"{gib(device.free)} of {gib(device.total)} free"
+        found[device.name] = f"{device.description}, {device.kind.value}, {free}"
     return found

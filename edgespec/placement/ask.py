@@ -7,11 +7,12 @@ from edgespec import balance, cpu_sets, measurements, paths
 from edgespec.balance import Balance
 from edgespec.catalog import Pair
 from edgespec.cpu_sets import CpuSet
+from edgespec.errors import InvalidInput
 from edgespec.events import Source
 from edgespec.gguf_header import read_header
 from edgespec.measurements import MeasurementStore
 from edgespec.placement.choose import Known
-from edgespec.placement.question import Question
+from edgespec.placement.question import KV_TYPES, Question
 from edgespec.placement.records import Placement
 from edgespec.topology import detect
 
@@ -22,8 +23,11 @@ DEFAULT_CONTEXT = 8192
 def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17) -> Question:
     """What to place of `pair`, whose target gives `outputs` rows of logits at once.
 
-    Raises the ModelUnavailable family for files that cannot be used.
+    Raises the ModelUnavailable family for files that cannot be used, InvalidInput for a cache of
+    an unknown type.
     """
+    if kv_type not in KV_TYPES:
+        raise InvalidInput(f"there is no cache of type {kv_type!r}", f"take {', '.join(KV_TYPES)}")
     target = read_header(pair.target)
     drafter = read_header(pair.drafter) if pair.drafter else None
     size = n_ctx or min(target.context_length, DEFAULT_CONTEXT)

@@ -84,6 +84,11 @@ def test_a_coarser_cache(kv_type: str) -> None:
         assert engine.n_ctx == 256
 
 
+def test_a_cache_of_no_type() -> None:
+    with pytest.raises(InvalidInput, match="no cache of type 'q3'; take f16, q8_0, q4_0"):
+        load(PAIR, LoadOptions(kv_type="q3"))
+
+
 def test_too_little_memory_is_said_before_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(name: str) -> Callable[[], None]:
         raise AssertionError("it was loaded")

@@ -76,6 +76,7 @@ class Loading:
         # Not at the top: numpy and its friends would delay the first picture.
         from edgespec.chat import ChatFormat
         from edgespec.loading import LoadOptions, load
+        from edgespec.placement.enumerate import Pins
         from edgespec.snapshots import SnapshotStore
         from edgespec_tui.keeping import Keeper
 
@@ -89,6 +90,12 @@ class Loading:
             threads=settings.threads,
             draft_length=settings.draft_length,
             speculate=settings.speculate,
+            pins=Pins(
+                settings.device or None,
+                settings.gpu_layers if settings.gpu_layers >= -1 else None,
+                settings.drafter_device or None,
+            ),
+            kv_type=settings.kv_type,
         )
         engine = load(pair, options, self._report)
         if self._cancelled:
