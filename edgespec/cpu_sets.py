@@ -9,6 +9,8 @@ from edgespec.topology.records import Core, CoreKind, Topology, all_cpus, first_
 
 _SLOW = 0.75
 """A core that runs below this part of the fastest one's measured speed holds the others up."""
+_MOST = 512
+"""Threads for which ggml has room."""
 _ALONE = 4
 """Machines of at most this many cores try every core alone, too."""
 
@@ -150,6 +152,5 @@ def _set(name: str, cores: Iterable[Core], why: str) -> CpuSet:
 
 def _limit(topology: Topology) -> int:
     """Threads beyond the quota would be put to sleep together with the others."""
-    if topology.quota is None:
-        return len(topology.allowed)
-    return max(1, min(int(topology.quota), len(topology.allowed)))
+    most = min(len(topology.allowed), _MOST)
+    return most if topology.quota is None else max(1, min(int(topology.quota), most))

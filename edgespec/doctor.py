@@ -15,6 +15,7 @@ from edgespec import (
     cgroups,
     cpu_sets,
     cpus,
+    machines,
     memory,
     mempolicy,
     paths,
@@ -104,7 +105,7 @@ def collect(native: Mapping[str, str] | None = None) -> Report:
             available=memory.available(),
             swap=psutil.swap_memory().total,
         ),
-        slow=(*map(str, slowness.find(detect.here())), *_refusals()),
+        slow=(*map(str, _findings()), *_refusals()),
         paths={
             "config": str(paths.config_dir()),
             "data": str(paths.data_dir()),
@@ -148,6 +149,12 @@ def _processor() -> Processor:
         quota=cgroups.cpu_quota(),
         default_threads=cpu_sets.default(detect.here()).threads,
     )
+
+
+def _findings() -> tuple[slowness.Finding, ...]:
+    topology, machine = detect.here(), machines.here()
+    reads = machine.bandwidth, machine.core_bandwidth
+    return (*slowness.find(topology), *slowness.saturated(topology, *reads))
 
 
 def _refusals() -> list[str]:

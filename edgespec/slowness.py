@@ -14,6 +14,7 @@ _MIB = 1 << 20
 _SWAPPED = 256 * _MIB
 _THROTTLED = 0.02
 _BUSY = 0.5
+_MANY = 4
 _SLOW_GOVERNORS = ("powersave", "conservative")
 _SLOW_PREFERENCES = ("power", "balance_power")
 _SELF_GOVERNED = ("intel_pstate", "amd-pstate-epp")
@@ -34,6 +35,7 @@ class Cause(Enum):
     VIRTUAL = "virtual"
     LOAD = "load"
     ONE_NODE = "one_node"
+    SATURATED = "saturated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,21 @@ def find(
         *_limits(topology, root),
         *_memory(topology, root),
         *_company(topology, root, load or _load),
+    )
+
+
+def saturated(topology: Topology, together: float, alone: float) -> tuple[Finding, ...]:
+    """Whether few cores already read all that the memory gives, in bytes per second."""
+    cores = len(topology.usable)
+    needed = max(round(together / alone), 1)
+    if cores < _MANY or needed > cores / 2:
+        return ()
+    return (
+        Finding(
+            Cause.SATURATED,
+            f"{needed} of {cores} cores read all that the memory gives, {together / 1e9:.0f} GB/s",
+            "more threads bring little; fill all memory channels, or take a smaller quantization",
+        ),
     )
 
 

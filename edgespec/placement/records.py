@@ -77,7 +77,6 @@ class Why(Enum):
     TOO_LARGE = "too_large"
     NO_GAIN = "no_gain"
     OTHER_TEXT = "other_text"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

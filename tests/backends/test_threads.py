@@ -78,7 +78,7 @@ def test_pools_are_changed_while_they_are_in_use(
         np.testing.assert_allclose(logits, expected, atol=0.05)
 
 
-@pytest.mark.parametrize(("single", "batch"), [([], [0]), ([0], []), ([512], [0])])
+@pytest.mark.parametrize(("single", "batch"), [([], [0]), ([0], []), (list(range(513)), [0])])
 def test_processors_that_cannot_be(
     context: LlamaContext, single: list[int], batch: list[int]
 ) -> None:

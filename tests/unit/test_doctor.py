@@ -22,6 +22,7 @@ def test_the_report_says_what_a_bug_report_needs(edgespec_home: Path) -> None:
 
 def test_it_tells_what_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding(Cause.BATTERY, "the battery is in use", "plug it in")
+    monkeypatch.setattr(slowness, "saturated", lambda *_: ())
     monkeypatch.setattr(slowness, "find", lambda topology: (finding, finding))
     lines = [line for line in doctor.render(doctor.collect()).splitlines() if "battery" in line]
     assert [line.split(maxsplit=1) for line in lines] == [["slow", str(finding)]] * 2

@@ -6,7 +6,7 @@ import pytest
 
 from edgespec import slowness
 from edgespec.slowness import Cause, Finding
-from edgespec.topology import linux
+from edgespec.topology import detect, linux
 from tests import machines
 from tests.machines import LinuxMachine
 from tests.systems import put
@@ -85,3 +85,14 @@ def test_a_mouse_with_a_battery_is_no_laptop(tmp_path: Path) -> None:
 def test_a_finding_is_one_line() -> None:
     assert str(Finding(Cause.BATTERY, "it is empty", "fill it")) == "it is empty; fill it"
     assert str(Finding(Cause.BATTERY, "it is empty", "")) == "it is empty"
+
+
+@pytest.mark.parametrize(
+    ("cores", "together", "alone", "few"),
+    [(16, 80e9, 25e9, "3 of 16 cores"), (16, 300e9, 25e9, ""), (2, 40e9, 30e9, "")],
+)
+def test_a_memory_that_few_cores_exhaust(
+    cores: int, together: float, alone: float, few: str
+) -> None:
+    findings = slowness.saturated(detect.plain(cores), together, alone)
+    assert [finding.what[: len(few)] for finding in findings] == [few] * bool(few)

@@ -41,10 +41,10 @@ class ThreadPools:
     def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
         """Decode single tokens on the processors `single`, batches on `batch`.
 
-        Raises ValueError for none, or one that ggml has no bit for; what the system does not allow
+        Raises ValueError for none, or more than ggml has room for; what the system does not allow
         stays undone.
         """
-        if not single or not batch or max(*single, *batch) >= _MAX_CPUS:
+        if not 0 < len(single) <= _MAX_CPUS or not 0 < len(batch) <= _MAX_CPUS:
             raise ValueError(f"threads on {list(single)} and {list(batch)}")
         old = self._pools
         pools = [_pool(single)] if tuple(single) == tuple(batch) else [_pool(single), _pool(batch)]
@@ -81,7 +81,7 @@ def _pool(cpus: Sequence[int]) -> int:
     params = _Params()
     fill = function("ggml_threadpool_params_init", None, _POINTER, ctypes.c_int)
     fill(ctypes.byref(params), len(cpus))
-    for cpu in cpus:
+    for cpu in cpus if max(cpus) < _MAX_CPUS else ():
         params.cpumask[cpu] = True
     made: Any = function("ggml_threadpool_new", _POINTER, _POINTER)(ctypes.byref(params))
     return int(made)
