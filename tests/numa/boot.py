@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
-    "virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
+    "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
     "netfs", "fscache", "9pnet", "9pnet_virtio", "9p",
 )  # fmt: skip
 """In the order in which they need each other; those that a kernel has built in are left out."""
@@ -19,7 +19,7 @@ INIT = """\
 #!/bin/busybox sh
 /bin/busybox mkdir -p /proc /host
 /bin/busybox mount -t proc proc /proc
-for module in {modules}; do /bin/busybox insmod /modules/$module.ko 2>/dev/null; done
+for module in {modules}; do /bin/busybox insmod /modules/$module.ko; done
 /bin/busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=524288 host /host
 /bin/busybox mount -t proc proc /host/proc
 /bin/busybox mount -t sysfs sys /host/sys
@@ -63,7 +63,10 @@ def _pack(root: Path, archive: Path, modules: Path, lib: Path | None) -> None:
         "OMP_WAIT_POLICY=passive",
     ]
     environment += ["OMP_WAIT_POLICY=passive", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={SCRATCH}"]
-    environment += [f"LLAMA_CPP_LIB_PATH={lib.resolve()}"] if lib else []
+    if lib:
+        environment += [
+            f"{name}={lib.resolve()}" for name in ("LLAMA_CPP_LIB_PATH", "LD_LIBRARY_PATH")
+        ]
     text = INIT.format(
         modules=" ".join(present),
         scratch=SCRATCH,
