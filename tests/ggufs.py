@@ -83,6 +83,12 @@ class Weights:
         data = gguf.quants.quantize(values, self._quant)
         self._writer.add_tensor(f"{name}.weight", data, raw_dtype=self._quant)
 
+    def experts(self, name: str, count: int, rows: int, columns: int) -> None:
+        """`count` such matrices as one tensor."""
+        values = self._normal(count, rows, columns) / np.float32(np.sqrt(columns))
+        data = gguf.quants.quantize(values, self._quant)
+        self._writer.add_tensor(f"{name}.weight", data, raw_dtype=self._quant)
+
     def plain(self, name: str, *shape: int) -> None:
         """Small random values that stay in f32."""
         self._writer.add_tensor(name, self._normal(*shape) * np.float32(0.1))
@@ -139,6 +145,14 @@ def _feed_forward(weights: Weights, block: str, d: int, ff: int) -> None:
     weights.matrix(f"{block}.ffn_down", d, ff)
 
 
+def _mixture(weights: Weights, block: str, d: int, ff: int, experts: int) -> None:
+    weights.ones(f"{block}.ffn_norm", d)
+    weights.matrix(f"{block}.ffn_gate_inp", experts, d)
+    weights.experts(f"{block}.ffn_gate_exps", experts, ff, d)
+    weights.experts(f"{block}.ffn_up_exps", experts, ff, d)
+    weights.experts(f"{block}.ffn_down_exps", experts, d, ff)
+
+
 def _attention(weights: Weights, block: str, d: int, kv_width: int) -> None:
     weights.matrix(f"{block}.attn_q", d, d)
     weights.matrix(f"{block}.attn_k", kv_width, d)
@@ -161,12 +175,14 @@ def llama_gguf(
     seed: int = 0,
     quant: Quant = Quant.F32,
     split: int = 0,
+    experts: int = 0,
     extra: Callable[[gguf.GGUFWriter], object] | None = None,
 ) -> Path:
     """A Llama with a tied head. Returns `path`.
 
     `variant` chooses among vocabularies of `vocab` tokens, or `vocabulary` is one; `split` is the
-    number of tensors per file if there shall be several; `extra` adds keys.
+    number of tensors per file if there shall be several; a token uses two of a layer's `experts`,
+    if there are any; `extra` adds keys.
     """
     vocabulary = vocabulary or Vocabulary.of_size(vocab, variant)
     writer = _writer(path, "llama", vocabulary, context, split)
@@ -184,7 +200,13 @@ def llama_gguf(
         block = f"blk.{layer}"
         weights.ones(f"{block}.attn_norm", d)
         _attention(weights, block, d, d // heads * kv_heads)
-        _feed_forward(weights, block, d, ff)
+        if experts:
+            _mixture(weights, block, d, ff, experts)
+        else:
+            _feed_forward(weights, block, d, ff)
+    if experts:
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(2)
     if extra:
         extra(writer)
     _save(writer)

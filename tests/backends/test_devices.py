@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgespec import devices
@@ -22,11 +23,12 @@ from edgespec.errors import BackendUnavailable
 from edgespec.events import Request
 from edgespec.loading import LoadOptions, load
 from edgespec.placement.enumerate import Pins
-from edgespec.protocols import ModelOptions
+from edgespec.protocols import ContextOptions, ModelOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model
 from edgespec_backends.llamacpp.ggml import function
 from tests.backends.nano import DRAFTER, TARGET
+from tests.ggufs import llama_gguf
 
 pytestmark = pytest.mark.native
 SERVE = """
@@ -127,6 +129,24 @@ def test_a_drafter_on_a_device_changes_nothing(remote: str) -> None:
 def test_layers_on_a_device(remote: str, layers: int) -> None:
     here = answer(Pins(device=CPU, drafter=CPU))
     assert answer(Pins(device=remote, layers=layers, drafter=CPU))[:16] == here[:16]
+
+
+def test_experts_stay_on_the_processor(remote: str, tmp_path: Path) -> None:
+    path = llama_gguf(tmp_path / "experts.gguf", experts=4)
+    rows = []
+    for options in (
+        ModelOptions(1),
+        ModelOptions(1, -1, remote),
+        ModelOptions(1, -1, remote, experts_on_cpu=True),
+    ):
+        model = open_model(path, options)
+        context = model.context(ContextOptions(n_ctx=256, max_outputs=1))
+        context.decode([7, 8, 9], 0, outputs=1)
+        rows.append(context.logits(0).copy())
+        context.close()
+        model.close()
+    np.testing.assert_allclose(rows[1], rows[0], atol=0.01)
+    np.testing.assert_allclose(rows[2], rows[0], atol=0.01)
 
 
 def test_both_on_one_device(remote: str) -> None:
