@@ -2,21 +2,22 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from edgespec import foreign
+from edgespec import catalog_file, foreign, paths
+from edgespec.catalog_file import Record
 from edgespec.errors import InvalidInput, ModelUnavailable
+from edgespec.hub.names import PREFIX, parse
 from edgespec.library import Library
 
+FILE = "models.toml"
+"""The catalogue's name, in the package and in the folder of the user's settings."""
+
 _PACKAGE = Path(__file__).parent
-_KEYS = {"default": str, "pairs": dict}
-_PAIR_KEYS = {"description": str, "licence": str, "context": int, "target": str, "drafter": str}
 _LATER_PART = re.compile(r".+-(?!00001)\d{5}-of-\d{5}\.gguf")
-_HUB = "hf:"
 _SEE = "see edgespec models list"
 
 
@@ -31,24 +32,54 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A pair of the catalogue; `context` in tokens."""
+    """A pair of the catalogue, and what `record` tells of it."""
 
-    name: str
-    description: str
-    licence: str
-    context: int
-    target: Path
-    drafter: Path
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """What the pair is called."""
+        return self.record.name
+
+    @property
+    def description(self) -> str:
+        """For people, one line."""
+        return self.record.description
+
+    @property
+    def licence(self) -> str:
+        """The target's."""
+        return self.record.licence
+
+    @property
+    def context(self) -> int:
+        """Tokens that the target can look back on, 0 if that is not known."""
+        return self.record.context
+
+    @property
+    def target(self) -> Path:
+        """Its file; there is none by this path if it was not pulled."""
+        return _place(self.record, self.record.target)
+
+    @property
+    def drafter(self) -> Path | None:
+        """Its file, likewise, None if the pair has only a target."""
+        return _place(self.record, self.record.drafter) if self.record.drafter else None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The target's and the drafter's."""
+        return (self.target, self.drafter) if self.drafter else (self.target,)
 
     @property
     def present(self) -> bool:
-        """Whether both files are there."""
-        return self.target.is_file() and self.drafter.is_file()
+        """Whether all files are there."""
+        return all(file.is_file() for file in self.files)
 
     @property
     def size(self) -> int:
         """Bytes of the files that are there."""
-        return sum(file.stat().st_size for file in (self.target, self.drafter) if file.is_file())
+        return sum(file.stat().st_size for file in self.files if file.is_file())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,71 +105,50 @@ def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = 
     catalog = load()
     entry = catalog.entries.get(model or catalog.default)
     if entry:
-        target, usual = _present(entry.target), entry.drafter
+        target, usual = _present(entry, entry.target), entry.drafter
     else:
         target, usual = _file(catalog, str(model)), None
     name = entry.name if entry else target.stem
     if not speculate:
         return Pair(name, target, None)
     if drafter is None:
-        return Pair(name, target, usual and _present(usual))
+        return Pair(name, target, _present(entry, usual) if entry and usual else None)
     other = catalog.entries.get(drafter)
-    return Pair(name, target, _present(other.drafter) if other else _file(catalog, drafter))
+    return Pair(name, target, _drafter(other) if other else _file(catalog, drafter))
 
 
-def load(file: Path | None = None) -> Catalog:
-    """Read the catalogue, edgespec's own unless `file` is given.
+def load() -> Catalog:
+    """Read the catalogue: edgespec's own, extended and overridden by the user's.
 
-    Raises InvalidInput, naming the file and the key, if it is not as it must be.
+    Raises InvalidInput, naming the file, the line and the key, if one is not as it must be.
     """
-    file = file or _own_file()
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{file} cannot be read: {error}", "reinstall edgespec") from error
-    _require_keys(table, _KEYS, f"{file}: ")
-    found = {name: _entry(file, name, pair) for name, pair in table["pairs"].items()}
-    if table["default"] not in found:
-        raise InvalidInput(f"{file}: default: there is no pair {table['default']!r}")
-    return Catalog(found, table["default"])
+    own = catalog_file.read(_own_file(), _PACKAGE, outside=False)
+    files = [own]
+    theirs = paths.config_dir() / FILE
+    if theirs.is_file():
+        files.append(catalog_file.read(theirs, theirs.parent, outside=True))
+    records = {name: record for file in files for name, record in file.records.items()}
+    for file in reversed(files):
+        if file.default:
+            if file.default not in records:
+                raise InvalidInput(f"{file.path}: default: there is no pair {file.default!r}")
+            found = {name: Entry(record) for name, record in records.items()}
+            return Catalog(found, file.default)
+    raise InvalidInput(f"{own.path}: default is missing", "reinstall edgespec")
 
 
 def _own_file() -> Path:
     """In a wheel it lies inside the package, in a checkout beside it."""
-    installed = _PACKAGE / "models.toml"
-    return installed if installed.is_file() else _PACKAGE.parent / "models.toml"
+    installed = _PACKAGE / FILE
+    return installed if installed.is_file() else _PACKAGE.parent / FILE
 
 
-def _entry(file: Path, name: str, table: object) -> Entry:
-    where = f"{file}: pairs.{name}"
-    if not isinstance(table, dict):
-        raise InvalidInput(f"{where} is not a table")
-    _require_keys(table, _PAIR_KEYS, f"{where}.")
-    for key in ("target", "drafter"):
-        path = Path(table[key])
-        if path.is_absolute() or ".." in path.parts or path.suffix != ".gguf":
-            raise InvalidInput(f"{where}.{key} is not a .gguf file inside the package")
-    return Entry(
-        name,
-        table["description"],
-        table["licence"],
-        table["context"],
-        _PACKAGE / table["target"],
-        _PACKAGE / table["drafter"],
-    )
-
-
-def _require_keys(table: Mapping[str, object], kinds: Mapping[str, type], where: str) -> None:
-    """Raise InvalidInput unless `table` has exactly the keys of `kinds`, each of its type."""
-    for key in table.keys() - kinds.keys():
-        near = get_close_matches(key, kinds, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(kinds)}"
-        raise InvalidInput(f"{where}{key} is not a known key", hint)
-    for key, kind in kinds.items():
-        if key not in table:
-            raise InvalidInput(f"{where}{key} is missing")
-        if type(table[key]) is not kind:
-            raise InvalidInput(f"{where}{key} is not of type {kind.__name__}")
+def _place(record: Record, text: str) -> Path:
+    """The file that `text` of `record` means; if it is to be pulled, a path that is not there."""
+    if text.startswith(PREFIX):
+        pulled = Library().best(parse(text).name)
+        return pulled.path if pulled else Path(text)
+    return record.folder / Path(text).expanduser()
 
 
 def _file(catalog: Catalog, text: str) -> Path:
@@ -159,12 +169,12 @@ def _file(catalog: Catalog, text: str) -> Path:
 
 def _kept(name: str) -> Path | None:
     """The model called `name` that was pulled from the Hub, or that another program holds."""
-    if pulled := Library().find(name):
-        if pulled.complete:
-            return pulled.path
-        hint = f"edgespec pull {pulled.name} goes on"
-        raise ModelUnavailable(f"{pulled.name} is not all here", hint)
-    if name.startswith(_HUB):
+    library = Library()
+    if pulled := library.best(name):
+        return pulled.path
+    if begun := library.find(name):
+        raise ModelUnavailable(f"{begun.name} is not all here", f"edgespec pull {begun.name}")
+    if name.startswith(PREFIX):
         raise ModelUnavailable(f"{name} is not here", f"edgespec pull {name}")
     other = foreign.find(name)
     return other.path if other else None
@@ -180,7 +190,16 @@ def _only_model(folder: Path) -> Path:
     raise ModelUnavailable(f"{folder} {what}", f"name one: {names}" if found else _SEE)
 
 
-def _present(file: Path) -> Path:
-    if not file.is_file():
-        raise ModelUnavailable(f"{file} is missing", "reinstall edgespec")
-    return file
+def _present(entry: Entry, file: Path) -> Path:
+    if file.is_file():
+        return file
+    if str(file).startswith(PREFIX):
+        raise ModelUnavailable(f"{entry.name} is not all here", f"edgespec pull {entry.name}")
+    inside = entry.record.folder == _PACKAGE
+    hint = "reinstall edgespec" if inside else f"see {entry.record.folder / FILE}"
+    raise ModelUnavailable(f"{file} is missing", hint)
+
+
+def _drafter(entry: Entry) -> Path:
+    """The drafter of a pair that is named as a drafter; of a single model, itself."""
+    return _present(entry, entry.drafter or entry.target)

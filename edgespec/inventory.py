@@ -16,7 +16,10 @@ _CONTEXT = 8192
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the list: `size` bytes are here, `context` tokens (0 if not known yet)."""
+    """One line of the list: `context` in tokens.
+
+    `size` is in bytes, of what is here if it is `present`. What is not known is 0 or empty.
+    """
 
     name: str
     description: str
@@ -77,8 +80,8 @@ def _of_catalogue(entry: Entry) -> Item:
         entry.licence,
         entry.context,
         str(entry.target),
-        str(entry.drafter),
-        entry.size,
+        str(entry.drafter or ""),
+        entry.size if entry.present else int(entry.record.size * 1e9),
         entry.present,
     )
 

@@ -90,14 +90,17 @@ class Library:
         return self._read(self._manifest(name, _PENDING))
 
     def find(self, name: str) -> Installed | None:
-        """The model called `name`; a repository's name will do if one of its models is here."""
-        alike = [
-            model
-            for model in self.installed()
-            if name == model.name or model.name.startswith(f"{name}:")
-        ]
-        exact = [model for model in alike if model.name == name]
-        return next(iter(exact or (alike if len(alike) == 1 else [])), None)
+        """The model called `name`, or of the repository `name`, complete or not.
+
+        Of several, it is the largest, a complete one if there is any.
+        """
+        alike = [model for model in self.installed() if _means(name, model)]
+        return max(alike, key=lambda model: (model.complete, model.size), default=None)
+
+    def best(self, name: str) -> Installed | None:
+        """As `find`, if it is complete."""
+        found = self.find(name)
+        return found if found and found.complete else None
 
     def home(self, repository: str, commit: str) -> Path:
         """The folder for files of `repository` at `commit`: what lies there never changes."""
@@ -208,6 +211,12 @@ class Library:
     def _file(self, data: dict[str, Any]) -> InstalledFile:
         path = self.folder / str(data["path"])
         return InstalledFile(path, int(data["size"]), str(data["sha256"]))
+
+
+def _means(name: str, model: Installed) -> bool:
+    """Whether a user who writes `name` can mean `model`."""
+    plain = model.name.lower()
+    return plain == name.lower() or plain.startswith(f"{name.lower()}:")
 
 
 def is_damaged(file: InstalledFile, on_progress: Callable[[int], None] = lambda _: None) -> bool:

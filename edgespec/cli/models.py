@@ -105,7 +105,9 @@ def _installed(name: str) -> "Installed":
 
 
 def _row(item: "Item") -> tuple[str, ...]:
-    size = _size(item.size) if item.present else "missing"
+    size = _size(item.size) if item.size else "-"
+    if not item.present:
+        size += " to pull"
     context = str(item.context) if item.context else "-"
     return item.name, size, context, item.licence or "-", item.description
 

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from edgespec import catalog
+from edgespec import catalog, catalog_file
 from edgespec.catalog import Pair, resolve
 from edgespec.errors import ExitCode, InvalidInput, ModelUnavailable
+from edgespec.library import Installed, InstalledFile, Library
 
 PACKAGE = Path(catalog.__file__).parent
 PAIR = """
@@ -54,7 +55,8 @@ def test_the_catalogue_of_this_edgespec() -> None:
     assert catalog.load().default == "nano"
     assert "toy" in nano.description
     assert nano.present
-    assert nano.size == sum(file.stat().st_size for file in (nano.target, nano.drafter))
+    assert nano.size == sum(file.stat().st_size for file in nano.files)
+    assert len(nano.files) == 2
 
 
 def test_the_catalogue_lies_in_the_package_or_beside_it(package: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_missing_file(path: str) -> None:
 def test_an_unknown_name() -> None:
     message = unavailable("nanno")
     assert message == "there is no model 'nanno'; did you mean nano? see edgespec models list"
-    assert "did you mean" not in unavailable("qwen")
+    assert "did you mean" not in unavailable("xyzzy")
     assert "x" * 300 in unavailable("x" * 300)
 
 
@@ -127,34 +129,94 @@ def test_a_file_that_should_have_been_installed(package: Path) -> None:
     assert catalog.entries()[0].size == 3
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("default = ", "cannot be read"),
-        ("pairs = {}", "default is missing"),
-        ("default = 3\npairs = {}", "default is not of type str"),
-        ('default = "x"\npairs = {}', "default: there is no pair 'x'"),
-        ('default = "x"\npairs = {x = 1}', "pairs.x is not a table"),
-        (VALID.replace("licence", "license"), "did you mean licence?"),
-        (VALID.replace("licence", "xyz"), "pairs.nano.xyz is not a known key; known keys: desc"),
-        (VALID.replace("context = 2048", "context = true"), "pairs.nano.context is not of type"),
-        (VALID.replace('drafter = "nano/drafter.gguf"', ""), "pairs.nano.drafter is missing"),
-        (VALID.replace("nano/target", "/nano/target"), "pairs.nano.target is not a .gguf file"),
-        (VALID.replace("nano/target", "../target"), "pairs.nano.target is not a .gguf file"),
-        (VALID.replace("target.gguf", "target.bin"), "pairs.nano.target is not a .gguf file"),
-    ],
-)
-def test_a_broken_catalogue_names_the_file_and_the_key(
-    tmp_path: Path, text: str, expected: str
-) -> None:
+def broken(tmp_path: Path, text: str, *, outside: bool = False) -> str:
     file = tmp_path / "models.toml"
     file.write_text(text)
     with pytest.raises(InvalidInput) as caught:
-        catalog.load(file)
-    assert str(caught.value).startswith(str(file))
-    assert expected in str(caught.value)
+        catalog_file.read(file, tmp_path, outside=outside)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert str(caught.value).startswith(f"{file}")
+    return str(caught.value).removeprefix(f"{file}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("default = ", " cannot be read: Invalid value (at end of document)"),
+        ("pairs = 1", ", line 1: pairs is not a table"),
+        ("default = 3\npairs = {}", ", line 1: default is not text"),
+        ("\n[pairs]\nx = 1", ", line 3: pairs.x is not a table"),
+        (VALID.replace("licence", "license"), ", line 4: pairs.nano.license is not a known key;"),
+        (VALID.replace("licence", "xyz"), ", line 4: pairs.nano.xyz is not a known key; known k"),
+        (VALID.replace("2048", "true"), ", line 5: pairs.nano.context is not a whole number"),
+        (VALID.replace("2048", "-1"), ", line 5: pairs.nano.context is negative"),
+        (VALID.replace("target =", "size ="), ", line 6: pairs.nano.size is not a number"),
+        (VALID.replace('description = "a toy"', ""), ", line 2: pairs.nano lacks the key descrip"),
+        (VALID.replace("nano/target", "/nano/target"), ", line 6: pairs.nano.target is not a .gg"),
+        (VALID.replace("nano/target", "../target"), ", line 6: pairs.nano.target is not a .gguf"),
+        (VALID.replace("target.gguf", "target.bin"), ", line 6: pairs.nano.target is neither a"),
+        (VALID.replace("nano/target.gguf", "hf:nano"), ", line 6: pairs.nano.target is not usa"),
+        (VALID + "sidecars = [1]", ", line 8: pairs.nano.sidecars is not a list of texts"),
+        (VALID.replace("pairs.nano", 'pairs."n.1"') + "x = 1", ", line 8: pairs.n.1.x is not a k"),
+    ],
+)
+def test_a_broken_catalogue_names_the_file_the_line_and_the_key(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert broken(tmp_path, text).startswith(expected)
 
 
 def test_an_unreadable_catalogue(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
-        catalog.load(tmp_path / "missing.toml")
+        catalog_file.read(tmp_path / "missing.toml", tmp_path, outside=True)
+
+
+def test_a_catalogue_of_one_s_own(package: Path, models: Path, edgespec_home: Path) -> None:
+    config = edgespec_home / "config"
+    config.mkdir(parents=True)
+    own = config / "models.toml"
+    own.write_text(
+        f"""
+        default = "mine"
+        [pairs.mine]
+        description = "my own"
+        licence = "none"
+        target = "{models / "one.gguf"}"
+        [pairs.nano]
+        description = "another"
+        licence = "none"
+        target = "gone.gguf"
+        """
+    )
+    assert resolve(None) == Pair("mine", models / "one.gguf", None)
+    assert resolve("mine", "mine").drafter == models / "one.gguf"
+    with pytest.raises(ModelUnavailable, match=rf"{config / 'gone.gguf'} is missing; see {own}"):
+        resolve("nano")
+    assert [entry.name for entry in catalog.entries()] == ["nano", "mine"]
+    own.write_text('default = "x"')
+    with pytest.raises(InvalidInput, match=f"{own}: default: there is no pair 'x'"):
+        resolve(None)
+
+
+def test_a_pair_of_the_hub(package: Path) -> None:
+    text = VALID + '[pairs.big]\ndescription = ""\nlicence = ""\ntarget = "hf:me/big"\n'
+    (package / "models.toml").write_text(text)
+    entry = catalog.load().entries["big"]
+    assert (entry.present, entry.size, entry.drafter) == (False, 0, None)
+    assert "big is not all here; edgespec pull big" in unavailable("big")
+    library = Library()
+    file = InstalledFile(library.home("me/big", "0" * 40) / "big-Q4_0.gguf", 4, "a" * 64)
+    file.path.parent.mkdir(parents=True)
+    file.path.write_bytes(b"1234")
+    library.finish(Installed("hf:me/big:Q4_0", "me/big", "0" * 40, "", (file,)))
+    assert resolve("big") == Pair("big", file.path, None)
+    assert catalog.load().entries["big"].present
+
+
+def test_the_pairs_of_this_edgespec_make_sense() -> None:
+    records = [entry.record for entry in catalog.entries()]
+    assert len(records) >= 15
+    for record in records:
+        assert record.licence
+        assert record.active <= record.parameters
+        assert not record.drafter or record.drafter != record.target
