@@ -104,15 +104,12 @@ def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = 
     """
     catalog = load()
     entry = catalog.entries.get(model or catalog.default)
-    if entry:
-        target, usual = _present(entry, entry.target), entry.drafter
-    else:
-        target, usual = _file(catalog, str(model)), None
+    target = _present(entry, entry.target) if entry else _file(catalog, str(model))
     name = entry.name if entry else target.stem
     if not speculate:
         return Pair(name, target, None)
     if drafter is None:
-        return Pair(name, target, _present(entry, usual) if entry and usual else None)
+        return Pair(name, target, _usual(entry) if entry else None)
     other = catalog.entries.get(drafter)
     return Pair(name, target, _drafter(other) if other else _file(catalog, drafter))
 
@@ -198,6 +195,14 @@ def _present(entry: Entry, file: Path) -> Path:
     inside = entry.record.folder == _PACKAGE
     hint = "reinstall edgespec" if inside else f"see {entry.record.folder / FILE}"
     raise ModelUnavailable(f"{file} is missing", hint)
+
+
+def _usual(entry: Entry) -> Path | None:
+    """The pair's own drafter; one of the Hub that was not pulled can be done without."""
+    file = entry.drafter
+    if file is None or (str(file).startswith(PREFIX) and not file.is_file()):
+        return None
+    return _present(entry, file)
 
 
 def _drafter(entry: Entry) -> Path:

@@ -6,8 +6,9 @@ from typing import Any
 from edgespec import catalog, foreign, memory
 from edgespec.catalog import Entry
 from edgespec.foreign import Foreign
-from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.gguf_header import read_header
 from edgespec.library import Installed, Library
+from edgespec.ranking import parameters
 
 _BATCH = 512
 _OUTPUTS = 17
@@ -66,11 +67,6 @@ def details(name: str) -> dict[str, object]:
         facts |= {"repository": pulled.repository, "commit": pulled.commit}
         facts |= {"licence": pulled.licence or "-"}
     return facts
-
-
-def parameters(header: GgufHeader) -> int:
-    """Weights of the model."""
-    return sum(tensor.values for tensor in header.tensors)
 
 
 def _of_catalogue(entry: Entry) -> Item:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",
     "models": "edgespec.cli.models:models",
+    "pair": "edgespec.cli.pair:pair",
     "plan": "edgespec.cli.plan:plan",
     "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",

@@ -28,13 +28,14 @@ def list_models(as_json: bool) -> None:
 
     A GGUF file can be given wherever a name can.
     """
+    from edgespec.cli.table import table
     from edgespec.inventory import items
 
     output = Output()
     if as_json:
         output.write(json.dumps([item.record() for item in items()], indent=2) + "\n")
     else:
-        output.write(_table([_row(item) for item in items()]))
+        output.write(table([_HEAD, *map(_row, items())]))
 
 
 @models.command(context_settings=ENVIRONMENT)
@@ -105,28 +106,15 @@ def _installed(name: str) -> "Installed":
 
 
 def _row(item: "Item") -> tuple[str, ...]:
-    size = _size(item.size) if item.size else "-"
+    size = _size(item.size) if item.size else ""
     if not item.present:
-        size += " to pull"
+        size = f"{size} to pull".strip()
     context = str(item.context) if item.context else "-"
     return item.name, size, context, item.licence or "-", item.description
 
 
 def _size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    """Aligned columns; a name from outside stays in its cell."""
-    from edgespec.hub.names import shown
-
-    rows = [_HEAD, *(tuple(map(shown, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
 
 
 def _facts(facts: dict[str, object]) -> str:

@@ -14,6 +14,7 @@ from edgespec.hub.choice import Chosen
 from edgespec.hub.names import base, shown
 from edgespec.hub.progress import Progress, State
 from edgespec.library import Installed
+from edgespec.pulling import Plan
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -25,7 +26,7 @@ _STEP = 10
 class Display(Protocol):
     """Where a pull tells what it does."""
 
-    def chosen(self, chosen: Chosen) -> None:
+    def plan(self, plan: Plan) -> None:
         """This is what will be fetched."""
 
     def progress(self, progress: Progress) -> None:
@@ -53,15 +54,18 @@ class _Json:
     def __init__(self) -> None:
         self._output = Output()
 
-    def chosen(self, chosen: Chosen) -> None:
-        self._write(
-            "chosen",
-            model=chosen.model.name,
-            commit=chosen.model.commit,
-            size=chosen.model.size,
-            memory=chosen.needs,
-            licence=chosen.licence,
-        )
+    def plan(self, plan: Plan) -> None:
+        for chosen in plan.models:
+            self._write(
+                "chosen",
+                model=chosen.model.name,
+                commit=chosen.model.commit,
+                size=chosen.model.size,
+                memory=chosen.needs,
+                licence=chosen.licence,
+            )
+        for note in plan.notes:
+            self._write("note", text=note)
 
     def progress(self, progress: Progress) -> None:
         self._write("progress", **asdict(progress))
@@ -82,8 +86,11 @@ class _Lines:
         self._told: dict[str, int] = {}
         self._notes: dict[str, str] = {}
 
-    def chosen(self, chosen: Chosen) -> None:
-        diagnostics.say(describe(chosen))
+    def plan(self, plan: Plan) -> None:
+        for chosen in plan.models:
+            diagnostics.say(describe(chosen))
+        for note in plan.notes:
+            diagnostics.note(note)
 
     def progress(self, progress: Progress) -> None:
         if progress.state is State.WAITING and self._notes.get(progress.file) != progress.note:
@@ -175,8 +182,10 @@ def describe(chosen: Chosen) -> str:
 
 def say_finished(output: Output, installed: Sequence[Installed]) -> None:
     """Tell on stdout what is there now and how to use it."""
-    for model in installed:
-        output.write(f"{model.name} is here: edgespec run -m {model.name}\n")
+    target = installed[-1]
+    for drafter in installed[:-1]:
+        output.write(f"{drafter.name} is here\n")
+    output.write(f"{target.name} is here: edgespec run -m {target.name}\n")
 
 
 def _percent(progress: Progress) -> int:

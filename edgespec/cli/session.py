@@ -3,7 +3,6 @@
 from contextlib import closing
 from dataclasses import dataclass
 
-from edgespec.catalog import resolve
 from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
@@ -11,6 +10,7 @@ from edgespec.cli.output import Output
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
 from edgespec.loading import LoadOptions, load
+from edgespec.matchmaking import best_pair
 from edgespec.placement.enumerate import Pins
 
 
@@ -24,7 +24,7 @@ class Reply:
 
 def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
-    pair = resolve(settings.model, settings.drafter, speculate=not settings.no_speculate)
+    pair = best_pair(settings.model, settings.drafter, speculate=not settings.no_speculate)
     options = LoadOptions(
         n_ctx=settings.context or 0,
         threads=settings.threads or 0,

@@ -13,7 +13,6 @@ from edgespec.errors import InvalidInput
 PREFIX = "hf:"
 FORM = "hf:owner/repository, hf:owner/repository:QUANT or hf:owner/repository@REVISION:QUANT"
 
-_LONGEST_SHOWN = 80
 _DEEPEST = 4
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(f"{_WORD}/{_WORD}")
@@ -88,7 +87,7 @@ def base(path: str) -> str:
     return PurePosixPath(path).name
 
 
-def shown(name: str) -> str:
+def shown(name: str, longest: int = 80) -> str:
     """`name` for people: on one line, not endless, and without power over a terminal."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -158,7 +158,7 @@ def test_every_fault_is_one_line_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("edgespec.hub.client.Hub", lambda: Hub(server.endpoint, QUICK))
+    monkeypatch.setattr("edgespec.pulling.Hub", lambda: Hub(server.endpoint, QUICK))
     server.faults = [lambda *_: False, hubserver.cut_after(150_000), *[fault] * 20]
     assert app.run(["pull", TINY]) in (1, 3)
     out, err = capsys.readouterr()
@@ -193,7 +193,7 @@ def test_an_api_that_makes_no_sense_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("edgespec.hub.client.Hub", lambda: Hub(server.endpoint, QUICK))
+    monkeypatch.setattr("edgespec.pulling.Hub", lambda: Hub(server.endpoint, QUICK))
     server.api_faults = [fault] * 50
     assert app.run(["pull", TINY]) == 1
     out, err = capsys.readouterr()
@@ -319,6 +319,29 @@ def test_without_a_network_the_nano_pair_answers(tmp_path: Path) -> None:
     done = execute("run", "-n", "2", "--threads", "1", "def", PYTHONPATH=path)
     assert done.returncode == 0
     assert done.stdout
+
+
+def test_pair(edgespec: Run, server: HubServer, tmp_path: Path, data: bytes) -> None:
+    small = llama_gguf(tmp_path / "small.gguf", n_layer=1, d=32, heads=2, kv_heads=1, ff=32)
+    server.repos["me/draft-GGUF"] = Repo({"draft-Q8_0.gguf": small.read_bytes()})
+    done = edgespec("pull", "hf:me/tiny-GGUF", "--drafter", "hf:me/draft-GGUF")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "hf:me/draft-GGUF:Q8_0 is here"
+    done = edgespec("pair", TINY)
+    assert (done.returncode, done.stderr) == (0, "")
+    head, best, nano = done.stdout.splitlines()
+    assert head.split() == ["DRAFTER", "VOCABULARY", "ACCEPTANCE", "STEP", "SPEED"]
+    assert best.startswith("hf:me/draft-GGUF:Q8_0  same ")
+    assert best.endswith("x  estimated")
+    assert nano.startswith("nano ")
+    assert nano.endswith("another vocabulary")
+    record = json.loads(edgespec("pair", TINY, "--json").stdout)
+    assert record["target"] == TINY
+    assert [one["usable"] for one in record["drafters"]] == [True, False]
+    done = edgespec("pair", str(small))
+    assert (done.returncode, done.stdout) == (0, "no drafter for " + f"{small} is known\n")
+    done = edgespec("pair", "nowhere")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
 
 
 @pytest.mark.slow

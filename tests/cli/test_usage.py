@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.process import edgespec, environment
 
-COMMANDS = ["chat", "completion", "doctor", "models", "pull", "run"]
+COMMANDS = ["chat", "completion", "doctor", "models", "pair", "pull", "run"]
 
 
 def test_version() -> None:

@@ -1,0 +1,132 @@
+"""Finds the drafters that a target could have: on this machine, and those of the catalogue."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgespec import catalog, foreign, measurements, paths
+from edgespec.catalog import Pair
+from edgespec.cpus import default_threads
+from edgespec.errors import EdgespecError
+from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.hub.names import PREFIX, parse
+from edgespec.library import Library
+from edgespec.measurements import Measurements, MeasurementStore
+from edgespec.ranking import Candidate, Suggestion, active_bytes, rank
+
+ReadRemote = Callable[[str], tuple[str, GgufHeader]]
+"""The full name and the header of a model of the Hub; raises EdgespecError."""
+
+_OUTPUTS = 17
+_WORTH_IT = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model that wants a drafter; `file` is None if it is still on the Hub."""
+
+    name: str
+    header: GgufHeader
+    file: Path | None
+
+
+def find_target(name: str, read_remote: ReadRemote) -> Target:
+    """The model that `name` means, here or, if it was not pulled, on the Hub.
+
+    Raises ModelUnavailable, or what `read_remote` raises.
+    """
+    entry = catalog.load().entries.get(name)
+    source = entry.record.target if entry and not entry.target.is_file() else name
+    if source.startswith(PREFIX) and not Library().best(parse(source).name):
+        return Target(*read_remote(source), None)
+    file = catalog.resolve(name, speculate=False).target
+    return Target(name, read_header(file), file)
+
+
+def suggestions(target: Target, read_remote: ReadRemote | None = None) -> list[Suggestion]:
+    """All models that could draft for `target`, judged, the best first.
+
+    Of those that are not here, the ones that the catalogue pairs with it are asked for, if
+    `read_remote` is given.
+    """
+    own = _own()
+    found = list(_candidates(target, own | _others(own)))
+    if read_remote:
+        found += _remote(target, read_remote, {candidate.name for candidate in found})
+    return rank(target.header, found)
+
+
+def best_pair(model: str | None, drafter: str | None = None, *, speculate: bool = True) -> Pair:
+    """What `catalog.resolve` makes of the names; a pulled model that has no drafter gets the best.
+
+    That is the one among the catalogue's and the pulled ones that should make it at least 5 %
+    faster. Raises ModelUnavailable.
+    """
+    pair = catalog.resolve(model, drafter, speculate=speculate)
+    if pair.drafter or not speculate or not pair.target.is_relative_to(Library().folder):
+        return pair
+    target = Target(pair.name, read_header(pair.target), pair.target)
+    files = _own()
+    ranked = rank(target.header, list(_candidates(target, files)))
+    best = next((one for one in ranked if one.fit.usable and one.speedup >= _WORTH_IT), None)
+    return replace(pair, drafter=files[best.name]) if best else pair
+
+
+def _own() -> dict[str, Path]:
+    """The models by name that edgespec itself keeps."""
+    found = {
+        entry.name: entry.drafter or entry.target
+        for entry in catalog.entries()
+        if entry.present and not str(entry.record.target).startswith(PREFIX)
+    }
+    pulled = Library().installed()
+    return found | {model.name: model.path for model in pulled if model.complete}
+
+
+def _others(own: dict[str, Path]) -> dict[str, Path]:
+    """The models of other programs, but for those that a pulled model uses in place."""
+    taken = {file.resolve() for file in own.values()}
+    found = foreign.models()
+    return {model.name: model.path for model in found if model.path.resolve() not in taken}
+
+
+def _candidates(target: Target, files: dict[str, Path]) -> Iterator[Candidate]:
+    """The smaller ones of the models in `files`."""
+    most = active_bytes(target.header)
+    for name, file in files.items():
+        if target.file and file.resolve() == target.file.resolve():
+            continue
+        try:
+            header = read_header(file)
+        except EdgespecError:
+            continue
+        if active_bytes(header) < most:
+            yield Candidate(name, header, True, _known(target, file))
+
+
+def _remote(target: Target, read_remote: ReadRemote, known: set[str]) -> Iterator[Candidate]:
+    for entry in catalog.entries():
+        record = entry.record
+        drafter = record.drafter
+        names = {target.name, *_repositories(target.name)}
+        related = entry.name in names or names & set(_repositories(record.target))
+        if related and drafter.startswith(PREFIX) and not Library().best(parse(drafter).name):
+            try:
+                name, header = read_remote(drafter)
+            except EdgespecError:
+                continue
+            if name not in known:
+                yield Candidate(name, header, here=False)
+
+
+def _repositories(name: str) -> list[str]:
+    """The repository that a name of the Hub is about, if it is one."""
+    return [parse(name).repository.lower()] if name.startswith(PREFIX) else []
+
+
+def _known(target: Target, drafter: Path) -> Measurements | None:
+    """What was measured of the two as edgespec loads them by default."""
+    if target.file is None:
+        return None
+    key = measurements.pair_key((target.file, drafter), default_threads(), _OUTPUTS)
+    return MeasurementStore(paths.cache_dir() / "measurements").load(key)

@@ -1,0 +1,113 @@
+"""Pulls a model and the drafter that goes with it: what `edgespec pull` and the screens call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Event
+
+from edgespec import catalog, ranking
+from edgespec.errors import InvalidInput, VocabularyMismatch
+from edgespec.hub.choice import CONTEXT, Chooser, Chosen, Room, this_machine
+from edgespec.hub.client import Hub, is_offline
+from edgespec.hub.install import install
+from edgespec.hub.names import PREFIX, Wish, parse
+from edgespec.hub.pull import OnProgress
+from edgespec.library import Installed, Library
+from edgespec.ranking import Candidate
+
+NO_DRAFTER = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How to pull.
+
+    `quant` is the target's, None for the largest that fits; `context` the tokens that it must have
+    room for; `drafter` a model of the Hub, "none", or None for the catalogue's. With `force`,
+    models that do not fit this machine are pulled, too.
+    """
+
+    quant: str | None = None
+    context: int = CONTEXT
+    drafter: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be pulled, the drafter first, and what should be said about it."""
+
+    models: tuple[Chosen, ...]
+    notes: tuple[str, ...] = ()
+
+
+def pull(
+    name: str,
+    options: PullOptions,
+    on_plan: Callable[[Plan], None],
+    on_progress: OnProgress,
+    stop: Event,
+    *,
+    hub: Hub | None = None,
+    library: Library | None = None,
+) -> list[Installed]:
+    """Get the model `name`, of the catalogue or of the Hub, and its drafter.
+
+    `on_plan` is called when everything is chosen and before anything is fetched, `on_progress`
+    while it is, both on this thread. `stop`, set on any thread, ends it early; what was fetched
+    until then is kept, and the same call goes on from there. Raises InvalidInput, ModelUnavailable,
+    NotEnoughMemory, VocabularyMismatch, DownloadFailed or Cancelled.
+    """
+    library = library or Library()
+    target, drafter = _wishes(name, options)
+    here = [library.best(wish.name) for wish in (drafter, target) if wish]
+    if is_offline() and all(here):
+        return [model for model in here if model]
+    hub = hub or Hub()
+    plan = _plan(Chooser(hub, library, stop), target, drafter, options)
+    on_plan(plan)
+    return install(hub, library, plan.models, on_progress, stop)
+
+
+def _wishes(name: str, options: PullOptions) -> tuple[Wish, Wish | None]:
+    """The target and the drafter that `name` and `options` mean."""
+    entries = catalog.load().entries
+    if entry := entries.get(name):
+        if not entry.record.target.startswith(PREFIX):
+            raise InvalidInput(f"{name} needs no pulling: it is a file, {entry.target}")
+        target, usual = parse(entry.record.target), entry.record.drafter
+    else:
+        target = parse(name)
+        usual = next(
+            (other.record.drafter for other in entries.values() if _is_about(other, target)), ""
+        )
+    if options.quant:
+        target = replace(target, choice=options.quant)
+    drafter = usual if options.drafter is None else options.drafter
+    if drafter == NO_DRAFTER or (not drafter.startswith(PREFIX) and options.drafter is None):
+        return target, None
+    return target, parse(drafter)
+
+
+def _is_about(entry: catalog.Entry, wish: Wish) -> bool:
+    """Whether the catalogue pairs the repository of `wish` with a drafter."""
+    source = entry.record.target
+    return source.startswith(PREFIX) and parse(source).repository.lower() == wish.repository.lower()
+
+
+def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOptions) -> Plan:
+    room = Room(this_machine(), options.context, not options.force)
+    if drafter is None:
+        return Plan((chooser.choose(target, room),))
+    small = chooser.choose(drafter, room)
+    large = chooser.choose(target, room.without(small.needs))
+    name = small.model.name
+    verdict = ranking.judge(large.header, Candidate(name, small.header, here=False))
+    if not verdict.fit.usable:
+        if options.drafter is not None:
+            raise VocabularyMismatch(
+                f"{name} does not speak the vocabulary of {large.model.name}",
+                "choose a drafter of the target's family, or --drafter none",
+            )
+        return Plan((large,), (f"{name} has another vocabulary and is left out",))
+    notes = tuple(f"{name}: {warning}" for warning in verdict.warnings)
+    return Plan((small, large), notes)

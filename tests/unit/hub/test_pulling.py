@@ -1,0 +1,188 @@
+"""Pairs: chosen together, pulled together, used together."""
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from edgespec import catalog, matchmaking, pulling
+from edgespec.catalog import Pair
+from edgespec.errors import InvalidInput, ModelUnavailable, VocabularyMismatch
+from edgespec.gguf_header import GgufHeader
+from edgespec.hub.choice import Chooser, Room
+from edgespec.hub.client import Hub
+from edgespec.hub.names import parse
+from edgespec.hub.progress import Progress
+from edgespec.library import Installed, Library
+from edgespec.matchmaking import best_pair, find_target, suggestions
+from edgespec.pulling import Plan, PullOptions, pull
+from edgespec.ranking import Fit
+from tests.ggufs import llama_gguf
+from tests.hubserver import HubServer, Repo
+from tests.unit.hub.conftest import TINY
+
+OWN = """
+[pairs.tiny]
+description = "a pair"
+licence = "none"
+target = "hf:me/tiny-GGUF"
+drafter = "hf:me/draft-GGUF:Q8_0"
+"""
+TARGET, DRAFTER = "hf:me/tiny-GGUF:Q8_0", "hf:me/draft-GGUF:Q8_0"
+
+
+@pytest.fixture(autouse=True)
+def own_catalogue(edgespec_home: Path) -> Path:
+    """A catalogue with one more pair."""
+    config = edgespec_home / "config"
+    config.mkdir(parents=True)
+    (config / "models.toml").write_text(OWN)
+    return config / "models.toml"
+
+
+@pytest.fixture
+def server(server: HubServer, tmp_path: Path) -> HubServer:
+    """One more repository, with a model of the same vocabulary and one of another."""
+    same = llama_gguf(tmp_path / "same.gguf", n_layer=1, d=32, heads=2, kv_heads=1, ff=32)
+    other = llama_gguf(tmp_path / "other.gguf", n_layer=1, d=32, heads=2, kv_heads=1, variant=1)
+    server.repos["me/draft-GGUF"] = Repo({"draft-Q8_0.gguf": same.read_bytes()})
+    server.repos["me/other-GGUF"] = Repo({"other-Q8_0.gguf": other.read_bytes()})
+    return server
+
+
+class Puller:
+    """What a front end does."""
+
+    def __init__(self, hub: Hub, library: Library) -> None:
+        self._hub = hub
+        self._library = library
+        self.plans: list[Plan] = []
+        self.told: list[Progress] = []
+
+    def pull(self, name: str, options: PullOptions | None = None) -> list[str]:
+        installed = pull(
+            name,
+            options or PullOptions(),
+            self.plans.append,
+            self.told.append,
+            Event(),
+            hub=self._hub,
+            library=self._library,
+        )
+        return [model.name for model in installed]
+
+    def read_remote(self, name: str) -> tuple[str, GgufHeader]:
+        chosen = Chooser(self._hub, self._library, Event()).choose(parse(name), Room(1 << 40))
+        return chosen.model.name, chosen.header
+
+
+@pytest.fixture
+def puller(hub: Hub, library: Library) -> Puller:
+    return Puller(hub, library)
+
+
+def path_of(library: Library, name: str) -> Path:
+    model = library.best(name)
+    assert isinstance(model, Installed)
+    return model.path
+
+
+@pytest.mark.parametrize("name", ["tiny", "hf:me/tiny-GGUF", "hf:ME/tiny-gguf:Q8_0"])
+def test_a_pair_is_pulled_whole(
+    puller: Puller, library: Library, server: HubServer, name: str
+) -> None:
+    server.repos["ME/tiny-gguf"] = server.repos[TINY]
+    drafter, target = puller.pull(name)
+    assert drafter == DRAFTER
+    assert target.lower() == TARGET.lower()
+    (plan,) = puller.plans
+    assert [chosen.model.name for chosen in plan.models] == [drafter, target]
+    assert {record.model for record in puller.told} == {drafter, target}
+    if name == "tiny":
+        pair = Pair("tiny", path_of(library, TARGET), path_of(library, DRAFTER))
+        assert catalog.resolve("tiny") == pair
+
+
+def test_options(puller: Puller) -> None:
+    assert puller.pull("tiny", PullOptions("Q4_0", drafter="none")) == ["hf:me/tiny-GGUF:Q4_0"]
+    assert puller.pull("hf:me/draft-GGUF") == [DRAFTER]
+    with pytest.raises(InvalidInput, match="nano needs no pulling"):
+        puller.pull("nano")
+    with pytest.raises(InvalidInput, match="x is not a model of the Hub"):
+        puller.pull("tiny", PullOptions(drafter="x"))
+
+
+def test_a_drafter_of_another_vocabulary(
+    puller: Puller, library: Library, own_catalogue: Path, server: HubServer
+) -> None:
+    with pytest.raises(VocabularyMismatch, match="does not speak the vocabulary of hf:me/tiny"):
+        puller.pull("tiny", PullOptions(drafter="hf:me/other-GGUF"))
+    assert library.installed() == []
+    own_catalogue.write_text(OWN.replace("draft-GGUF", "other-GGUF"))
+    assert puller.pull("tiny") == [TARGET]
+    note = "hf:me/other-GGUF:Q8_0 has another vocabulary and is left out"
+    assert puller.plans[-1].notes == (note,)
+
+
+def test_room_for_both(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
+    puller.pull("tiny")
+    drafter, target = (chosen.needs for chosen in puller.plans[0].models)
+    monkeypatch.setattr(pulling, "this_machine", lambda: drafter + target - 1)
+    assert puller.pull("tiny") == [DRAFTER, "hf:me/tiny-GGUF:Q4_0"]
+
+
+def test_offline_what_is_here_is_enough(
+    puller: Puller, server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "is_offline", lambda: True)
+    puller.pull("hf:me/draft-GGUF")
+    puller.pull("tiny")
+    server.asked.clear()
+    assert puller.pull("tiny") == [DRAFTER, TARGET]
+    assert server.asked == []
+
+
+def test_a_target_without_a_drafter_gets_the_best(
+    puller: Puller, library: Library, own_catalogue: Path
+) -> None:
+    own_catalogue.write_text("")
+    puller.pull("hf:me/tiny-GGUF")
+    target = path_of(library, TARGET)
+    assert best_pair(TARGET).drafter is None
+    puller.pull("hf:me/draft-GGUF")
+    puller.pull("hf:me/other-GGUF")
+    assert best_pair(TARGET).drafter == path_of(library, DRAFTER)
+    assert best_pair(TARGET, speculate=False).drafter is None
+    assert best_pair(TARGET, "hf:me/other-GGUF").drafter == path_of(library, "hf:me/other-GGUF")
+    assert best_pair(str(target)).drafter == path_of(library, DRAFTER)
+
+
+def test_a_pair_whose_drafter_was_not_pulled_runs_without(puller: Puller) -> None:
+    puller.pull("tiny", PullOptions(drafter="none"))
+    assert catalog.resolve("tiny").drafter is None
+
+
+def test_suggestions_for_what_is_not_here_yet(puller: Puller) -> None:
+    target = find_target("tiny", puller.read_remote)
+    assert (target.name, target.file) == (TARGET, None)
+    found = suggestions(target, puller.read_remote)
+    assert [(one.name, one.here, one.fit) for one in found if one.fit.usable] == [
+        (DRAFTER, False, Fit.IDENTICAL)
+    ]
+    assert not any(one.fit.usable for one in suggestions(target))
+    puller.pull("tiny")
+    target = find_target("tiny", puller.read_remote)
+    assert target.file is not None
+    best = suggestions(target, puller.read_remote)[0]
+    assert (best.name, best.here, best.measured) == (DRAFTER, True, False)
+
+
+def test_suggestions_without_a_network(puller: Puller, server: HubServer) -> None:
+    puller.pull("tiny", PullOptions(drafter="none"))
+    server.close()
+    server.close = lambda: None  # type: ignore[method-assign]
+    target = find_target("tiny", puller.read_remote)
+    assert [one for one in suggestions(target, puller.read_remote) if one.fit.usable] == []
+    with pytest.raises(ModelUnavailable):
+        matchmaking.find_target(str(replace(target, name="x").name), puller.read_remote)
