@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from edgespec.catalog import Entry, entries
 from edgespec.errors import EdgespecError
 
+_CONTEXT = 8192
 _GIB = 2**30
 
 
@@ -30,8 +31,9 @@ def _fits(entry: Entry) -> bool | None:
     from edgespec.gguf_header import read_header
 
     try:
-        headers = [read_header(file) for file in (entry.target, entry.drafter)]
-        total = sum(memory.estimate(header, entry.context, 512, 17).total for header in headers)
+        headers = [read_header(file) for file in entry.files]
+        context = min(headers[0].context_length, _CONTEXT)
+        total = sum(memory.estimate(header, context, 512, 17).total for header in headers)
     except EdgespecError:
         return None
     return total < memory.available()
