@@ -1,6 +1,7 @@
 """`edgespec models`: what has a name, what is on this machine, and looking after it."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -36,6 +37,41 @@ def list_models(as_json: bool) -> None:
         output.write(json.dumps([item.record() for item in items()], indent=2) + "\n")
     else:
         output.write(table([_HEAD, *map(_row, items())]))
+
+
+@models.command(context_settings=ENVIRONMENT)
+@click.argument("text")
+@click.option(
+    "--limit", type=click.IntRange(1, 100), default=20, show_default=True, metavar="N",
+    help="Repositories of the Hub to list at most.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def search(text: str, limit: int, as_json: bool) -> None:
+    """Find models whose name has TEXT: in the catalogue, and GGUF repositories of the Hub.
+
+    Those of the Hub that were downloaded most come first.
+    """
+    from edgespec.catalog import entries
+    from edgespec.cli.diagnostics import note
+    from edgespec.cli.table import table
+    from edgespec.hub.client import Hub, is_offline
+    from edgespec.hub.names import PREFIX
+
+    own = [entry for entry in entries() if text.lower() in entry.name.lower()]
+    if is_offline():
+        note("HF_HUB_OFFLINE is set: only the catalogue was searched")
+    found = [] if is_offline() else Hub().search(text, limit)
+    if as_json:
+        records = [{"name": entry.name, "description": entry.description} for entry in own]
+        hub = [{**asdict(one), "name": PREFIX + one.name} for one in found]
+        Output().write(json.dumps([*records, *hub], indent=2) + "\n")
+        return
+    rows = [(entry.name, "", entry.description) for entry in own]
+    rows += [
+        (PREFIX + one.name, f"{one.downloads}", "gated: needs a token" if one.gated else "")
+        for one in found
+    ]
+    Output().write(table([("NAME", "DOWNLOADS", "DESCRIPTION"), *rows]) if rows else "")
 
 
 @models.command(context_settings=ENVIRONMENT)

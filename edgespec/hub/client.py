@@ -6,13 +6,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_token, hf_hub_url
+from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
 from edgespec import __version__
 from edgespec.errors import DownloadFailed, ModelUnavailable
 from edgespec.hub import answers
-from edgespec.hub.names import is_commit, is_sha256, shown
+from edgespec.hub.names import is_commit, is_repository, is_sha256, shown
 from edgespec.hub.patience import Attempts, Changed, Patience, Transient
 from edgespec.hub.stream import Source, Span, opened
 
@@ -45,7 +45,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A repository that a search found; `downloads` is the Hub's count for the last 30 days."""
+    """A repository that a search found; `downloads` is what the Hub counts."""
 
     name: str
     downloads: int
@@ -82,13 +82,21 @@ class Hub:
     def search(self, text: str, limit: int) -> list[Found]:
         """GGUF repositories that match `text`, those downloaded most first."""
 
+        query = {"search": text, "filter": "gguf", "sort": "downloads", "limit": str(limit)}
+
         def ask() -> list[Found]:
-            models = self._api.list_models(
-                search=text, filter="gguf", sort="downloads", limit=limit
+            # Not HfApi.list_models: it waits for a silent server for ever.
+            response = get_session().get(
+                f"{self.endpoint}/api/models",
+                params=query,
+                headers=_headers(),
+                timeout=self.patience.silence,
             )
+            answers.check(response, "list of models")
             return [
-                Found(str(model.id), int(model.downloads or 0), bool(model.gated))
-                for model in models
+                Found(str(model["id"]), int(model["downloads"]), bool(model.get("gated")))
+                for model in response.json()[:limit]
+                if is_repository(model["id"])
             ]
 
         return self._ask(ask, "list of models")
@@ -96,11 +104,9 @@ class Hub:
     def source(self, repository: str, commit: str, file: RemoteFile) -> Source:
         """Where to get `file` from."""
         require_online(repository)
-        token = get_token()
-        headers = {"user-agent": _AGENT} | ({"authorization": f"Bearer {token}"} if token else {})
         url = hf_hub_url(repository, file.path, revision=commit, endpoint=self.endpoint)
         what = f"{file.path} of {repository}"
-        return Source(url, what, file.size, file.sha256, headers)
+        return Source(url, what, file.size, file.sha256, _headers())
 
     def read(self, source: Source, start: int, length: int, stop: Event | None = None) -> bytes:
         """`length` bytes from `start` on."""
@@ -123,6 +129,12 @@ class Hub:
                 return _once(ask, what)
             except Transient as failure:
                 attempts.sleep(attempts.next_wait(failure))
+
+
+def _headers() -> dict[str, str]:
+    """Who asks, and with what right."""
+    token = get_token()
+    return {"user-agent": _AGENT} | ({"authorization": f"Bearer {token}"} if token else {})
 
 
 def is_offline() -> bool:

@@ -321,6 +321,34 @@ def test_without_a_network_the_nano_pair_answers(tmp_path: Path) -> None:
     assert done.stdout
 
 
+def test_search(edgespec: Run, server: HubServer, variables: dict[str, str]) -> None:
+    server.repos["me/tiny-evil\x1b[2J"] = Repo({})
+    server.repos["me/other"] = Repo({})
+    server.repos["you/TINY-b"] = Repo({}, gated=True, downloads=3)
+    done = edgespec("models", "search", "tiny")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [
+        *("NAME", "DOWNLOADS", "DESCRIPTION", "hf:me/tiny-GGUF", "7"),
+        *("hf:you/TINY-b", "3", "gated:", "needs", "a", "token"),
+    ]
+    found = json.loads(edgespec("models", "search", "qwen3.6", "--json").stdout)
+    assert [one["name"] for one in found] == ["qwen3.6-27b", "qwen3.6-35b-a3b"]
+    assert "search=qwen3.6" in server.asked[-1]
+    variables["HF_HUB_OFFLINE"] = "1"
+    server.asked.clear()
+    done = edgespec("models", "search", "nano")
+    assert done.stdout.splitlines()[1].startswith("nano ")
+    assert done.stderr == (
+        "edgespec: note: HF_HUB_OFFLINE is set: only the catalogue was searched\n"
+    )
+    assert server.asked == []
+    server.api_faults = [hubserver.web_page]
+    del variables["HF_HUB_OFFLINE"]
+    done = edgespec("models", "search", "nano")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "the answer about list of models is not the Hub's" in done.stderr
+
+
 def test_pair(edgespec: Run, server: HubServer, tmp_path: Path, data: bytes) -> None:
     small = llama_gguf(tmp_path / "small.gguf", n_layer=1, d=32, heads=2, kv_heads=1, ff=32)
     server.repos["me/draft-GGUF"] = Repo({"draft-Q8_0.gguf": small.read_bytes()})
