@@ -7,8 +7,9 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from edgespec import paths
 from edgespec.config import Settings
-from edgespec.errors import EdgespecError
+from edgespec.store.store import Store
 from edgespec_tui.app import ChatApp
 from edgespec_tui.screens.chat import ChatScreen
 from edgespec_tui.widgets.composer import Composer
@@ -22,7 +23,7 @@ PATIENCE = 60.0
 class Driver:
     """One running chat. `size` is the terminal's, in columns and lines."""
 
-    def __init__(self, app: ChatApp, pilot: Pilot[EdgespecError]) -> None:
+    def __init__(self, app: ChatApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
 
@@ -91,12 +92,13 @@ class Driver:
 async def driving(
     settings: Settings = PLAIN, size: tuple[int, int] = (80, 24), stop: tuple[str, ...] = ()
 ) -> AsyncIterator[Driver]:
-    app = ChatApp(settings, stop)
-    async with app.run_test(size=size) as pilot:
-        driver = Driver(app, pilot)
-        await driver.until(lambda: isinstance(app.screen_stack[-1], ChatScreen))
-        yield driver
-        app.close()
+    with Store(paths.data_dir() / "conversations.db") as store:
+        app = ChatApp(settings, store, stop)
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot)
+            await driver.until(lambda: isinstance(app.screen_stack[-1], ChatScreen))
+            yield driver
+            app.close()
     if app.loaded:
         app.loaded.engine.close()
 

@@ -18,14 +18,15 @@ def test_a_long_text_is_cut_between_paragraphs() -> None:
     text = "line\nline\n\n" * 100
     parts = segments(text)
     assert "".join(parts) == text
-    assert [part.count("\n") for part in parts] == [101, 102, 97]
+    assert [part.count("\n") for part in parts] == [62, 60, 60, 60, 58]
     assert all(part.startswith("\n") for part in parts[1:])
 
 
 def test_a_long_fence_is_closed_and_opened_again() -> None:
-    first, second = segments("```python\n" + "x = 1\n" * 250 + "```\nafter\n")
-    assert first == "```python\n" + "x = 1\n" * 199 + "```\n"
-    assert second == "```python\n" + "x = 1\n" * 51 + "```\nafter\n"
+    first, second, third = segments("```python\n" + "x = 1\n" * 250 + "```\nafter\n")
+    assert first == "```python\n" + "x = 1\n" * 119 + "```\n"
+    assert second == "```python\n" + "x = 1\n" * 120 + "```\n"
+    assert third == "```python\n" + "x = 1\n" * 11 + "```\nafter\n"
 
 
 def code_lines(text: str) -> int:
@@ -56,4 +57,4 @@ def test_growing_bit_by_bit_gives_the_same_segments(lines: list[str], sizes: lis
 
 @given(LINES)
 def test_segments_are_bounded(lines: list[str]) -> None:
-    assert all(part.count("\n") <= 203 for part in segments("".join(lines)))
+    assert all(part.count("\n") <= 123 for part in segments("".join(lines)))

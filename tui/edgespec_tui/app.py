@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from textual.app import App
 
-from edgespec import config, paths
+from edgespec import config
 from edgespec.config import Settings
 from edgespec.errors import EdgespecError
 from edgespec.events import Request
@@ -26,9 +26,9 @@ _PATIENCE = 0.4
 """Seconds for which a part that is being closed is waited for."""
 
 
-class ChatApp(App[EdgespecError]):
-    """Begins to load the model once the first picture is there; returns why it ended, if it had
-    to."""
+class ChatApp(App[None]):
+    """The chat over a store that is open. It begins to load the model once the first picture is
+    there."""
 
     CSS_PATH = "chat.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-normal")]
@@ -36,10 +36,12 @@ class ChatApp(App[EdgespecError]):
     COMMANDS = {ActionProvider, ConversationProvider}
     COMMAND_PALETTE_BINDING = "ctrl+backslash"
 
-    def __init__(self, settings: Settings, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, settings: Settings, store: Store, stop: tuple[str, ...] = ()) -> None:
         # Or Textual would make greys of the colours, which are colours, too.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.settings = settings
+        self.store = store
+        self.session = Session(store)
         self.loaded: Loaded | None = None
         self.loading: Loading | None = None
         self.problem: EdgespecError | None = None
@@ -55,12 +57,6 @@ class ChatApp(App[EdgespecError]):
         self._set_theme()
 
     def on_mount(self) -> None:
-        try:
-            self.store = Store(paths.data_dir() / "conversations.db")
-            self.session = Session(self.store)
-        except EdgespecError as error:
-            self.exit(error)
-            return
         self.set_keymap(self.settings.keys)
         self.push_screen(ChatScreen(self.store))
         self.call_after_refresh(self.load)
@@ -128,7 +124,6 @@ class ChatApp(App[EdgespecError]):
             self.loading.cancel()
             self.clean &= self.loading.join(_PATIENCE)
         self.session.goodbye()
-        self.store.close()
 
     def get_css_variables(self) -> dict[str, str]:
         """The theme's colours and their shades."""

@@ -4,8 +4,11 @@ import os
 import sys
 from threading import Thread
 
+from edgespec import paths
 from edgespec.cli.diagnostics import logged
 from edgespec.config import Settings
+from edgespec.errors import ExitCode
+from edgespec.store.store import Store
 from edgespec_tui.app import ChatApp
 
 _PATIENCE = 0.5
@@ -17,12 +20,12 @@ def run(settings: Settings, stop: tuple[str, ...] = ()) -> None:
     Native code cannot be unwound: if the engine is in the middle of something that it will not
     leave soon, the process ends without it. Everything has been saved by then.
     """
-    app = ChatApp(settings, stop)
-    failure = app.run()
+    with Store(paths.data_dir() / "conversations.db") as store:
+        app = ChatApp(settings, store, stop)
+        app.run()
+        app.close()
     if app.defect:
-        failure = logged(app.defect)
-    if failure:
-        raise failure
+        raise logged(app.defect)
     if app.loaded and app.clean:
         closing = Thread(target=app.loaded.engine.close, daemon=True)
         closing.start()
@@ -31,4 +34,4 @@ def run(settings: Settings, stop: tuple[str, ...] = ()) -> None:
     if not app.clean:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(app.return_code or 0)
+        os._exit(ExitCode.OK)

@@ -8,8 +8,8 @@ from textual.widgets import Markdown, Static
 from edgespec.cli.output import printable
 from edgespec_tui.segments import Segmenter
 
-_MOST = 12
-"""Segments that are shown at once."""
+_MOST, _MOST_GROWING = 12, 5
+"""Segments that are shown at once; fewer while they are laid out again and again."""
 
 
 class Prose(Vertical):
@@ -21,11 +21,12 @@ class Prose(Vertical):
 
     def __init__(self, text: str = "", *, growing: bool = False) -> None:
         super().__init__()
+        self._growing = growing
         self._segmenter = Segmenter()
         lines, self._pending = _split(printable(text)) if growing else (text, "")
         parts = self._segmenter.push(printable(lines).splitlines(keepends=True))
         self._hidden = sum(part.count("\n") for part in parts[_MOST:]) if not growing else 0
-        self._parts = parts[-_MOST:] if growing else parts[:_MOST]
+        self._parts = parts[-_MOST_GROWING:] if growing else parts[:_MOST]
         self._tail = Static(self._pending, classes="tail", markup=False)
         self._tail.display = bool(self._pending)
 
@@ -39,6 +40,10 @@ class Prose(Vertical):
 
     async def feed(self, text: str) -> None:
         """Add `text`."""
+        with self.app.batch_update():
+            await self._feed(text)
+
+    async def _feed(self, text: str) -> None:
         lines, self._pending = _split(self._pending + printable(text))
         if lines:
             here, *further = self._segmenter.push(lines.splitlines(keepends=True))
@@ -53,6 +58,18 @@ class Prose(Vertical):
         """Nothing more comes: the last line is complete, too."""
         if self._pending:
             await self.feed("\n")
+        self._close_up()
+
+    def on_mount(self) -> None:
+        if not self._growing:
+            self.call_after_refresh(self._close_up)
+
+    def _close_up(self) -> None:
+        """The last block needs no space below it. (A rule in the stylesheet would be looked at for
+        every block whenever one is added.)"""
+        for segment in list(self.query(Markdown))[-1:]:
+            for block in segment.children[-1:]:
+                block.styles.margin = 0
 
     def _show_tail(self) -> None:
         self._tail.update(Content(self._pending))
@@ -61,10 +78,10 @@ class Prose(Vertical):
     async def _prune(self) -> None:
         """While a long answer comes, its end matters."""
         shown = list(self.query(Markdown))
-        for segment in shown[:-_MOST]:
+        for segment in shown[:-_MOST_GROWING]:
             self._hidden += segment.source.count("\n")
             await segment.remove()
-        if len(shown) > _MOST:
+        if len(shown) > _MOST_GROWING:
             await self.query(".hidden").remove()
             note = f"… {self._hidden} lines before; o opens it whole"
             await self.mount(Static(note, classes="hidden"), before=0)

@@ -11,8 +11,10 @@ from edgespec_tui.widgets.answer import AnswerView
 from edgespec_tui.widgets.message import MessageView
 from edgespec_tui.widgets.said import SaidView
 
-_WINDOW = 16
-"""Messages mounted at once; more come when the user scrolls up to them."""
+_LEAST = 4
+"""Messages mounted, however long they are."""
+_MORE = 16
+"""Messages that come when the user scrolls up to them."""
 
 
 class Transcript(VerticalScroll, can_focus=False):
@@ -39,23 +41,37 @@ class Transcript(VerticalScroll, can_focus=False):
         """
         self._tree, self._growing = tree, growing
         path = tree.path()
-        old = {view.message.id: view for view in self.views}
-        start = next((n for n, message in enumerate(path) if message.id in old), len(path))
-        start = min(start, max(len(path) - _WINDOW, 0))
-        wanted = path[start:]
-        self._earlier = path[:start]
-        shared = 0
-        for view, message in zip(self.views, wanted, strict=False):
-            if view.message is not message:
-                break
-            view.show_place(tree.siblings(message.id))
-            shared += 1
-        for view in self.views[shared:]:
-            await view.remove()
-        await self.mount_all(self._view(message) for message in wanted[shared:])
+        start = len(path) - self._needed(path)
+        wanted, self._earlier = path[start:], path[:start]
+        with self.app.batch_update():
+            kept = await self._keep(wanted)
+            await self.mount_all(self._view(message) for message in wanted[kept:])
         self.anchor()
         if focus is not None:
             self.focus_view(focus)
+
+    async def _keep(self, wanted: Sequence[StoredMessage]) -> int:
+        """Remove what is not wanted; how many of those wanted are shown already."""
+        views = self.views
+        first = next((n for n, v in enumerate(views) if v.message is wanted[0]), 0) if wanted else 0
+        kept = 0
+        for view, message in zip(views[first:], wanted, strict=False):
+            if view.message is not message:
+                break
+            view.show_place(self._tree.siblings(message.id))
+            kept += 1
+        await self.remove_children([*views[:first], *views[first + kept :]])
+        return kept
+
+    def _needed(self, path: Sequence[StoredMessage]) -> int:
+        """How many messages from the end fill the screen, and some more."""
+        width, height = max(self.app.size.width - 4, 20), self.app.size.height
+        lines = 0
+        for count, message in enumerate(reversed(path), 1):
+            lines += 3 + message.text.count("\n") + len(message.text) // width
+            if lines > 1.5 * height and count >= _LEAST:
+                return count
+        return len(path)
 
     def focus_view(self, message: int) -> None:
         """Focus a message that is shown."""
@@ -72,7 +88,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def show_earlier(self) -> None:
         """Mount the messages before those that are shown, without moving what is seen."""
-        batch, self._earlier = self._earlier[-_WINDOW:], self._earlier[:-_WINDOW]
+        batch, self._earlier = self._earlier[-_MORE:], self._earlier[:-_MORE]
         before = self.virtual_size.height
         await self.mount_all([self._view(message) for message in batch], before=0)
 

@@ -1,0 +1,162 @@
+"""What the chat costs: how much of a core while text streams, and how soon things are there.
+
+python bench/chat.py [--messages N] [--rate TOKENS_PER_SECOND] [--seconds N]
+
+Without a terminal and without a model: tokens come at a steady rate, so that what is measured is
+the chat alone.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tui")]
+
+from edgespec import paths  # noqa: E402
+from edgespec.config import Settings  # noqa: E402
+from edgespec.events import Source, Token  # noqa: E402
+from edgespec.messages import Role  # noqa: E402
+from edgespec.store.store import Store  # noqa: E402
+from edgespec_tui import writer  # noqa: E402
+from edgespec_tui.answering import AnswerEvent, Ended  # noqa: E402
+from edgespec_tui.app import ChatApp  # noqa: E402
+from edgespec_tui.screens.chat import ChatScreen  # noqa: E402
+from edgespec_tui.widgets.transcript import Transcript  # noqa: E402
+
+TEXT = (
+    "Here is how `sorted` works, in **three** steps:\n\n1. It takes any iterable.\n"
+    "2. It makes a *new* list.\n\n```python\ndef by_length(words: list[str]) -> list[str]:\n"
+    "    return sorted(words, key=len)\n```\n\nThat is all there is to it, and it is stable.\n\n"
+)
+
+
+class Steady:
+    """Stands in for an engine's answer: four characters of text at a steady rate."""
+
+    def __init__(self, rate: float, seconds: float) -> None:
+        self._rate, self._count = rate, int(rate * seconds)
+        self._begin, self._sent = time.monotonic(), 0
+
+    def drain(self) -> list[AnswerEvent]:
+        due = min(int((time.monotonic() - self._begin) * self._rate), self._count)
+        sent, self._sent = self._sent, due
+        events: list[AnswerEvent] = [
+            Token(n, (TEXT * 2)[n * 4 % len(TEXT) :][:4], Source.TARGET, n, n, False)
+            for n in range(sent, due)
+        ]
+        return [*events, Ended()] if due == self._count else events
+
+    def stop(self) -> None:
+        self._count = self._sent
+
+    def leave(self, _timeout: float) -> bool:
+        return True
+
+
+def open_store() -> Store:
+    return Store(paths.data_dir() / "conversations.db")
+
+
+def fill(store: Store, messages: int, title: str) -> int:
+    conversation, parent = store.create(title), None
+    for n in range(messages):
+        role = Role.ASSISTANT if n % 2 else Role.USER
+        parent = store.add(conversation, parent, role, TEXT if n % 2 else f"Question {n}?").id
+    return conversation
+
+
+async def streaming(messages: int, rate: float, seconds: float) -> tuple[float, float]:
+    """The share of a core that the screen's thread takes, and its updates per second."""
+    store = open_store()
+    conversation = fill(store, messages, "Long")
+    app = ChatApp(Settings(), store)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.pause(0.5)
+        screen = app.screen_stack[-1]
+        assert isinstance(screen, ChatScreen)
+        await screen.open(conversation)
+        question = screen.talk.say("Go on.", screen.talk.tree.leaf)
+        screen.talk.begin(question.id, {"model": "steady"})
+        await screen.show_path()
+        view = screen.query_one(Transcript).views[-1]
+        live = writer.Live(time.monotonic())
+        screen.writer.live = live
+        screen.writer._job = writer._Job(Steady(rate, seconds), screen.talk, view, live)  # type: ignore[arg-type]
+        begin, used, updates = time.monotonic(), time.thread_time(), 0
+        while screen.writer.busy:
+            updates += screen.writer.fresh
+            await asyncio.sleep(0.02)
+        share = (time.thread_time() - used) / (time.monotonic() - begin)
+        app.close()
+    return share, updates / seconds
+
+
+async def opening() -> tuple[float, float]:
+    """Seconds to list 1,000 conversations, and to show one of 5,000 messages."""
+    store = open_store()
+    for n in range(1000):
+        fill(store, 2, f"Conversation {n}")
+    conversation = fill(store, 5000, "Very long")
+    app = ChatApp(Settings(), store)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.pause(0.5)
+        screen = app.screen_stack[-1]
+        assert isinstance(screen, ChatScreen)
+        begin = time.monotonic()
+        screen.toggle_sidebar()
+        await pilot.pause()
+        listed = time.monotonic() - begin
+        begin = time.monotonic()
+        await screen.open(conversation)
+        await pilot.pause()
+        opened = time.monotonic() - begin
+        app.close()
+    return listed, opened
+
+
+def first_picture() -> float:
+    """Seconds from the start of the process to the first picture, the median of five."""
+    code = (
+        "from edgespec_tui.app import ChatApp; from edgespec_tui import launch\n"
+        "ChatApp.load = lambda app: app.exit(); run = ChatApp.run\n"
+        "ChatApp.run = lambda app: run(app, headless=True)\n"
+        "from edgespec.config import Settings; launch.run(Settings())"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tui'}"}
+    times = []
+    for _ in range(5):
+        begin = time.monotonic()
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+        times.append(time.monotonic() - begin)
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--messages", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--seconds", type=float, default=15)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["EDGESPEC_HOME"] = home
+        ChatApp.load = lambda app: None  # type: ignore[method-assign]
+        print(f"first picture, start to end of the process: {first_picture() * 1000:.0f} ms")
+        share, updates = asyncio.run(streaming(options.messages, options.rate, options.seconds))
+        print(
+            f"{options.rate:g} tok/s into {options.messages} messages: {share:.0%} of a core, "
+            f"{updates:.1f} updates a second"
+        )
+        listed, opened = asyncio.run(opening())
+        print(f"1,000 conversations listed: {listed * 1000:.0f} ms")
+        print(f"5,000 messages opened: {opened * 1000:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
