@@ -14,21 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tui")]
-
-from edgespec import paths  # noqa: E402
-from edgespec.config import Settings  # noqa: E402
-from edgespec.events import Source, Token  # noqa: E402
-from edgespec.messages import Role  # noqa: E402
-from edgespec.store.store import Store  # noqa: E402
-from edgespec_tui import writer  # noqa: E402
-from edgespec_tui.answering import AnswerEvent, Ended  # noqa: E402
-from edgespec_tui.app import ChatApp  # noqa: E402
-from edgespec_tui.screens.chat import ChatScreen  # noqa: E402
-from edgespec_tui.widgets.transcript import Transcript  # noqa: E402
+from edgespec import paths
+from edgespec.config import Settings
+from edgespec.events import Source, Token
+from edgespec.messages import Role
+from edgespec.store.store import Store
+from edgespec_tui import writer
+from edgespec_tui.answering import AnswerEvent, Ended
+from edgespec_tui.app import ChatApp
+from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.transcript import Transcript
 
 TEXT = (
     "Here is how `sorted` works, in **three** steps:\n\n1. It takes any iterable.\n"
@@ -129,11 +125,10 @@ def first_picture() -> float:
         "ChatApp.run = lambda app: run(app, headless=True)\n"
         "from edgespec.config import Settings; launch.run(Settings())"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tui'}"}
     times = []
     for _ in range(5):
         begin = time.monotonic()
-        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", code], check=True)
         times.append(time.monotonic() - begin)
     return statistics.median(times)
 

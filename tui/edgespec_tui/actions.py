@@ -251,6 +251,14 @@ ACTIONS = (
         argument="[NAME|FILE]",
     ),
     Action(
+        "pull",
+        "Pull a model",
+        "Get a model from the Hub in the background; without a name, stop that.",
+        views.pull,
+        word="pull",
+        argument="[hf:OWNER/REPO]",
+    ),
+    Action(
         "palette",
         "Commands",
         "Find anything that can be done, and any conversation.",

@@ -8,7 +8,7 @@ from textual.app import App
 
 from edgespec import config
 from edgespec.config import Settings
-from edgespec.errors import EdgespecError
+from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
 from edgespec.store.session import Session
@@ -16,6 +16,7 @@ from edgespec.store.store import Store
 from edgespec_tui import themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
+from edgespec_tui.pulling import Pulling
 from edgespec_tui.screens.chat import ChatScreen
 
 _OF_THE_MODEL = {
@@ -44,6 +45,7 @@ class ChatApp(App[None]):
         self.session = Session(store)
         self.loaded: Loaded | None = None
         self.loading: Loading | None = None
+        self.pulling: Pulling | None = None
         self.problem: EdgespecError | None = None
         self.clean = True
         """False if something of the engine still runs when the application has ended."""
@@ -69,6 +71,17 @@ class ChatApp(App[None]):
             self.loading.cancel()
         old, self.loaded = self.loaded, None
         self.loading = Loading(self.settings, old.engine.close if old else lambda: None)
+
+    def pull(self, name: str) -> None:
+        """Get a model from the Hub, or stop that. Raises InvalidInput if that is not possible."""
+        if not name and self.pulling:
+            self.pulling.stop()
+        elif not name:
+            raise InvalidInput("nothing is being pulled", "/pull hf:owner/repository")
+        elif self.pulling:
+            raise InvalidInput(f"{self.pulling.name} is being pulled", "/pull stops that")
+        else:
+            self.pulling = Pulling(name)
 
     def request(self, said: int) -> Request:
         """What to ask of the engine, but for the prompt, after `said` messages.
@@ -120,6 +133,8 @@ class ChatApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):
                 self.clean &= screen.writer.close(_PATIENCE)
+        if self.pulling:
+            self.pulling.stop()
         if self.loading:
             self.loading.cancel()
             self.clean &= self.loading.join(_PATIENCE)
@@ -128,6 +143,19 @@ class ChatApp(App[None]):
     def get_css_variables(self) -> dict[str, str]:
         """The theme's colours and their shades."""
         return super().get_css_variables() | themes.shades(self.current_theme)
+
+    def _look_for_pulled(self) -> None:
+        pulling = self.pulling
+        if pulling is None or not pulling.over:
+            return
+        self.pulling = None
+        if isinstance(pulling.outcome, EdgespecError):
+            self.notify(str(pulling.outcome), severity="error", markup=False, timeout=10)
+        elif pulling.outcome:
+            text = f"{pulling.outcome} is here; /model {pulling.outcome} loads it"
+            self.notify(text, markup=False, timeout=10)
+        else:
+            self.notify("the pull was stopped; /pull goes on from there", markup=False)
 
     def _set_theme(self) -> None:
         wanted = self.settings.theme
@@ -140,7 +168,8 @@ class ChatApp(App[None]):
         self._exit_renderables.clear()
 
     def _look(self) -> None:
-        """See whether the model has come."""
+        """See whether the model has come, and what was pulled."""
+        self._look_for_pulled()
         loading = self.loading
         if loading is None or not loading.over:
             return

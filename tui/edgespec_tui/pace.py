@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-_MUCH, _LITTLE = 0.2, 0.1
+_MUCH, _LITTLE = 0.18, 0.1
 """Shares of a core that the screen's thread may use while the model works."""
 _SLOWEST = 1.0
 

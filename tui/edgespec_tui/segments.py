@@ -16,6 +16,11 @@ class Segmenter:
     _fence: str = ""
     _mark: str = ""
 
+    @property
+    def in_fence(self) -> bool:
+        """Whether what comes next is code."""
+        return bool(self._mark)
+
     def push(self, lines: list[str]) -> list[str]:
         """Cut whole lines, with their ends, into what goes to the last segment and to new ones.
 

@@ -15,9 +15,23 @@ if TYPE_CHECKING:
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.M | re.S)
 
 
+class BlockCursor:
+    """Which block of code was copied last."""
+
+    def __init__(self) -> None:
+        self._message = 0
+        self._at = 0
+
+    def next(self, message: int, count: int) -> int:
+        """The one to copy of `count`: the last, or the one before if that was copied."""
+        again = message == self._message
+        self._message, self._at = message, (self._at - 1) % count if again else count - 1
+        return self._at
+
+
 def copy(screen: "ChatScreen", _: str) -> None:
     """Copy a message, without what was thought before it."""
-    screen.copy(divide(_message(screen).text).answer, "the message")
+    _copy(screen, divide(_message(screen).text).answer, "the message")
 
 
 def copy_code(screen: "ChatScreen", _: str) -> None:
@@ -26,13 +40,15 @@ def copy_code(screen: "ChatScreen", _: str) -> None:
     blocks = code_blocks(message.text)
     if not blocks:
         raise InvalidInput("the message has no code")
-    at = screen.next_block(message.id, len(blocks))
-    screen.copy(blocks[at], f"block {at + 1} of {len(blocks)}")
+    at = screen.blocks.next(message.id, len(blocks))
+    _copy(screen, blocks[at], f"block {at + 1} of {len(blocks)}")
 
 
 def copy_all(screen: "ChatScreen", _: str) -> None:
     """Copy the conversation."""
-    screen.copy(to_markdown(screen.talk.title, screen.talk.system, screen.talk.path()), "all of it")
+    _copy(
+        screen, to_markdown(screen.talk.title, screen.talk.system, screen.talk.path()), "all of it"
+    )
 
 
 def quote(screen: "ChatScreen", _: str) -> None:
@@ -44,6 +60,12 @@ def quote(screen: "ChatScreen", _: str) -> None:
 def code_blocks(text: str) -> list[str]:
     """The contents of the fenced blocks of a Markdown text."""
     return [found[2] for found in _FENCED.finditer(text)]
+
+
+def _copy(screen: "ChatScreen", text: str, what: str) -> None:
+    # Over OSC 52, which reaches the user's own clipboard through SSH as well.
+    screen.app.copy_to_clipboard(text)
+    screen.say(f"copied {what}")
 
 
 def _message(screen: "ChatScreen") -> StoredMessage:

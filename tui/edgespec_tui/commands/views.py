@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from edgespec.errors import InvalidInput
+from edgespec.errors import EdgespecError, InvalidInput
 
 if TYPE_CHECKING:
     from edgespec_tui.screens.chat import ChatScreen
@@ -74,7 +74,7 @@ def settings(screen: "ChatScreen", _: str) -> None:
 
     def changed(changes: dict[str, Any] | None) -> None:
         if changes:
-            screen.change(changes)
+            _change(screen, changes)
 
     app.push_screen(SettingsScreen(app.settings, sorted(app.available_themes)), changed)
 
@@ -86,14 +86,21 @@ def models(screen: "ChatScreen", name: str) -> None:
     app = screen.chat_app
 
     def chosen(name: str | None) -> None:
-        if name:
-            screen.change({"model": name, "drafter": ""})
+        if name and name.startswith("hf:") and not _is_here(name):
+            pull(screen, name)
+        elif name:
+            _change(screen, {"model": name, "drafter": ""})
 
     if name:
         chosen(name)
     else:
         current = app.loaded.pair.name if app.loaded else ""
         app.push_screen(ModelsScreen(current, screen.store.speed), chosen)
+
+
+def pull(screen: "ChatScreen", name: str) -> None:
+    """Get a model from the Hub in the background; without a name, stop what is being pulled."""
+    screen.chat_app.pull(name)
 
 
 def open_whole(screen: "ChatScreen", _: str) -> None:
@@ -122,6 +129,22 @@ def editor(screen: "ChatScreen", _: str) -> None:
 async def leave(screen: "ChatScreen", _: str) -> None:
     """Leave."""
     await screen.app.action_quit()
+
+
+def _change(screen: "ChatScreen", changes: dict[str, Any]) -> None:
+    """Change settings, for good; an answer does not go on with others."""
+    screen.writer.stop()
+    try:
+        screen.chat_app.change(**changes)
+    except EdgespecError as error:
+        screen.complain(error)
+
+
+def _is_here(name: str) -> bool:
+    from edgespec.library import Library
+
+    found = Library().find(name)
+    return found is not None and found.complete
 
 
 def _about(screen: "ChatScreen") -> str:

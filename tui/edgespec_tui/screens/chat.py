@@ -1,6 +1,6 @@
 """The main screen: a conversation, the composer below it, the other conversations beside it."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,6 +14,7 @@ from edgespec.store.records import StoredMessage
 from edgespec.store.store import Store
 from edgespec_tui.actions import BY_ID, Action, screen_bindings
 from edgespec_tui.answering import Question
+from edgespec_tui.commands.clipboard import BlockCursor
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
 from edgespec_tui.talk import Talk
@@ -22,6 +23,7 @@ from edgespec_tui.widgets.entry import Entry
 from edgespec_tui.widgets.hardware import Hardware
 from edgespec_tui.widgets.heading import Heading
 from edgespec_tui.widgets.message import MessageView
+from edgespec_tui.widgets.pull_line import PullLine
 from edgespec_tui.widgets.sidebar import Sidebar
 from edgespec_tui.widgets.stats_line import StatsLine
 from edgespec_tui.widgets.transcript import Transcript
@@ -47,7 +49,7 @@ class ChatScreen(Screen[None]):
         self.writer = Writer(Pace(self.chat_app.settings.refresh), self.say)
         self._waiting: StoredMessage | None = None
         self._edited: StoredMessage | None = None
-        self._block: tuple[int, int] = (0, 0)
+        self.blocks = BlockCursor()
         self._remembered: tuple[int | None, str] = (None, "")
 
     def compose(self) -> ComposeResult:
@@ -59,6 +61,7 @@ class ChatScreen(Screen[None]):
                 yield Welcome()
                 yield Hardware()
                 yield Entry(self.chat_app.settings.keys)
+                yield PullLine()
                 yield StatsLine()
         yield Footer(compact=True, show_command_palette=False)
 
@@ -133,27 +136,6 @@ class ChatScreen(Screen[None]):
         self._edited = message
         self.entry.put(message.text)
         self.say("Enter sends it beside the old one; Esc leaves it")
-
-    def change(self, changes: dict[str, Any]) -> None:
-        """Change settings, for good; what cannot go on as it was begins anew."""
-        if self.writer.busy:
-            self.writer.stop()
-        try:
-            self.chat_app.change(**changes)
-        except EdgespecError as error:
-            self._complain(error)
-
-    def copy(self, text: str, what: str) -> None:
-        """Put `text` into the clipboard, over SSH as well."""
-        self.app.copy_to_clipboard(text)
-        self.say(f"copied {what}")
-
-    def next_block(self, message: int, count: int) -> int:
-        """The block of code to copy: the last one, and the one before if that was copied."""
-        last, at = self._block
-        at = (at - 1) % count if last == message else count - 1
-        self._block = message, at
-        return at
 
     async def delete(self, conversation: int) -> None:
         """Delete a conversation; another one is begun if it is the one shown."""
@@ -257,7 +239,7 @@ class ChatScreen(Screen[None]):
         if event.action:
             await self.do(event.action, event.argument)
         else:
-            self._complain(InvalidInput(f"there is no command {event.word}", "/ lists them"))
+            self.complain(InvalidInput(f"there is no command {event.word}", "/ lists them"))
 
     @on(Sidebar.Opened)
     async def _opened(self, event: Sidebar.Opened) -> None:
@@ -268,7 +250,7 @@ class ChatScreen(Screen[None]):
         try:
             await self.delete(event.conversation)
         except EdgespecError as error:
-            self._complain(error)
+            self.complain(error)
 
     async def _ask(self, text: str) -> None:
         parent = self._edited.parent if self._edited else self.talk.tree.leaf
@@ -297,11 +279,12 @@ class ChatScreen(Screen[None]):
                 panel.show(self.writer.live)
         except EdgespecError as error:
             self.refresh_bindings()
-            self._complain(error)
+            self.complain(error)
         self._show_state()
 
     def _show_state(self) -> None:
         line, app = self.query_one(StatsLine), self.chat_app
+        self.query_one(PullLine).show(app.pulling)
         if app.problem:
             line.show_problem(str(app.problem))
         elif app.loaded is None and app.loading:
@@ -318,9 +301,10 @@ class ChatScreen(Screen[None]):
             if done is not None:
                 await done
         except EdgespecError as error:
-            self._complain(error)
+            self.complain(error)
 
-    def _complain(self, error: EdgespecError) -> None:
+    def complain(self, error: EdgespecError) -> None:
+        """Tell the user what is not possible, and why."""
         self.notify(str(error), severity="error", markup=False, timeout=8)
 
     @property

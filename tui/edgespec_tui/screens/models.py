@@ -16,7 +16,10 @@ from edgespec_tui.shelf import Offer, offers, size_text
 
 
 class ModelsScreen(ModalScreen[str]):
-    """Returns the name or the path that was chosen, None if nothing was."""
+    """Returns the name or the path that was chosen, None if nothing was.
+
+    What begins with hf: and is not complete here is to be pulled.
+    """
 
     BINDINGS = [Binding("escape,f3", "dismiss", "Close")]
 
@@ -30,7 +33,9 @@ class ModelsScreen(ModalScreen[str]):
             dialog.border_title = "Models"
             dialog.border_subtitle = "Enter loads · Esc closes"
             yield OptionList(markup=False)
-            yield Input(placeholder="or a name, a GGUF file, a folder with one", compact=True)
+            yield Input(
+                placeholder="or a GGUF file, a folder with one, hf:owner/repository", compact=True
+            )
 
     def on_mount(self) -> None:
         self.query_one(OptionList).loading = True
@@ -61,6 +66,8 @@ class ModelsScreen(ModalScreen[str]):
     def _row(self, offer: Offer) -> Content:
         speed = self._speeds(offer.name)
         fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
+        if not offer.present:
+            fits = "not complete, Enter goes on"
         known = f"{speed:.0f} tok/s here" if speed else "speed not measured"
         mark = "● " if offer.name == self._current else "  "
         detail = f"  {size_text(offer.size)} · {fits} · {known} · {offer.description}"

@@ -48,7 +48,7 @@ class Hardware(Static):
             _accepted(timeline, width),
             _sources(live, width),
         ]
-        self.update(Content("\n").join(rows))
+        self.update(Content("\n").join(rows), layout=False)
 
 
 def _idle(live: Live | None) -> Content:

@@ -1,5 +1,7 @@
 """An answer's text: Markdown that can grow while it is shown."""
 
+import asyncio
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -8,8 +10,13 @@ from textual.widgets import Markdown, Static
 from edgespec.cli.output import printable
 from edgespec_tui.segments import Segmenter
 
-_MOST, _MOST_GROWING = 12, 5
+_MOST, _MOST_GROWING = 12, 3
 """Segments that are shown at once; fewer while they are laid out again and again."""
+
+_LONG = 1000
+"""Characters from which on a line is laid out in parts."""
+
+_SETTLE = 0.03
 
 
 class Prose(Vertical):
@@ -22,6 +29,7 @@ class Prose(Vertical):
     def __init__(self, text: str = "", *, growing: bool = False) -> None:
         super().__init__()
         self._growing = growing
+        self._tail_height = 0
         self._segmenter = Segmenter()
         lines, self._pending = _split(printable(text)) if growing else (text, "")
         parts = self._segmenter.push(printable(lines).splitlines(keepends=True))
@@ -42,9 +50,13 @@ class Prose(Vertical):
         """Add `text`."""
         with self.app.batch_update():
             await self._feed(text)
+            # Blocks compose their parts later, and each time all would be laid out again.
+            await asyncio.sleep(_SETTLE)
 
     async def _feed(self, text: str) -> None:
         lines, self._pending = _split(self._pending + printable(text))
+        if len(self._pending) > _LONG and not self._segmenter.in_fence:
+            lines, self._pending = _broken(lines + self._pending)
         if lines:
             here, *further = self._segmenter.push(lines.splitlines(keepends=True))
             if here:
@@ -72,7 +84,11 @@ class Prose(Vertical):
                 block.styles.margin = 0
 
     def _show_tail(self) -> None:
-        self._tail.update(Content(self._pending))
+        # Laying out the whole screen for every few letters is what would cost the most.
+        content = Content(self._pending)
+        height = len(content.wrap(max(self.size.width, 1))) if self._pending else 0
+        self._tail.update(content, layout=height != self._tail_height)
+        self._tail_height = height
         self._tail.display = bool(self._pending)
 
     async def _prune(self) -> None:
@@ -85,6 +101,15 @@ class Prose(Vertical):
             await self.query(".hidden").remove()
             note = f"… {self._hidden} lines before; o opens it whole"
             await self.mount(Static(note, classes="hidden"), before=0)
+
+
+def _broken(text: str) -> tuple[str, str]:
+    """A paragraph that goes on and on, with a line's end near its own, where a space was.
+
+    Markdown takes that for a space.
+    """
+    cut = text.rfind(" ", len(text) - _LONG // 2) + 1 or len(text)
+    return text[:cut] + "\n", text[cut:]
 
 
 def _segment(text: str) -> Markdown:

@@ -42,7 +42,7 @@ class StatsLine(Static):
         """Show `content`; what is there already is not drawn again."""
         if content != self._shown:
             self._shown = content
-            self.update(content)
+            self.update(content, layout=False)
 
 
 def _numbers(live: Live) -> list[str]:

@@ -11,7 +11,7 @@ from edgespec_tui.widgets.answer import AnswerView
 from edgespec_tui.widgets.message import MessageView
 from edgespec_tui.widgets.said import SaidView
 
-_LEAST = 4
+_LEAST = 3
 """Messages mounted, however long they are."""
 _MORE = 16
 """Messages that come when the user scrolls up to them."""
@@ -66,10 +66,11 @@ class Transcript(VerticalScroll, can_focus=False):
     def _needed(self, path: Sequence[StoredMessage]) -> int:
         """How many messages from the end fill the screen, and some more."""
         width, height = max(self.app.size.width - 4, 20), self.app.size.height
+        enough = height if self._growing else 1.5 * height
         lines = 0
         for count, message in enumerate(reversed(path), 1):
             lines += 3 + message.text.count("\n") + len(message.text) // width
-            if lines > 1.5 * height and count >= _LEAST:
+            if lines > enough and count >= _LEAST:
                 return count
         return len(path)
 

@@ -1,0 +1,74 @@
+"""A model being pulled from the Hub beside the screen."""
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from edgespec.cli.diagnostics import logged
+from edgespec.errors import Cancelled, EdgespecError
+
+if TYPE_CHECKING:
+    from edgespec.hub.client import Hub
+    from edgespec.hub.progress import Progress
+
+
+class Pulling:
+    """Gets the model `name`, on a thread, from `hub` or else the user's.
+
+    `done` of `total` bytes are here. In the end `outcome` is the installed model's name, why there
+    is none, or nothing if `stop` came first; what was fetched until then is kept.
+    """
+
+    def __init__(self, name: str, hub: "Hub | None" = None) -> None:
+        self.name = name
+        self.total = 0
+        self.note = "looking"
+        self.outcome: str | EdgespecError | None = None
+        self._hub = hub
+        self._files: dict[str, int] = {}
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="edgespec-pull", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> int:
+        """Bytes that are here."""
+        return sum(self._files.values())
+
+    @property
+    def over(self) -> bool:
+        """True once nothing more will change."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it soon."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            self.outcome = self._pull()
+        except Cancelled:
+            pass
+        except EdgespecError as error:
+            self.outcome = error
+        except Exception as error:
+            self.outcome = logged(error)
+
+    def _pull(self) -> str:
+        # Not at the top: the Hub's client would delay the first picture.
+        from edgespec.hub.choice import CONTEXT, Chooser, Room, this_machine
+        from edgespec.hub.client import Hub
+        from edgespec.hub.install import install
+        from edgespec.hub.names import parse
+        from edgespec.library import Library
+
+        wish, hub, library = parse(self.name), self._hub or Hub(), Library()
+        room = Room(this_machine(), CONTEXT, True)
+        chosen = Chooser(hub, library, self._stop).choose(wish, room)
+        self.total = chosen.model.size
+        (model,) = install(hub, library, [chosen], self._take, self._stop)
+        return model.name
+
+    def _take(self, progress: "Progress") -> None:
+        self.name = progress.model
+        self._files = {**self._files, progress.file: progress.done}
+        self.note = progress.note or progress.state.value
