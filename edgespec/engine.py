@@ -129,7 +129,11 @@ class Engine:
         self._on_close()
 
     def _snapshot(self, limit: int) -> Snapshot | None:
-        state = self._cache.save(limit)
+        try:
+            state = self._cache.save(limit)
+        except Aborted:
+            # What a failed decode left behind would have had to be decoded again first.
+            return None
         if not state:
             return None
         tokens: Sequence[int] = ()
