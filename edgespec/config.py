@@ -68,6 +68,13 @@ class Settings:
         10, "look", "Most updates of the screen per second while text comes.", 1, 60
     )
     sources: bool = _setting(False, "look", "Mark where each token of an answer came from.")
+    presets: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict,
+        metadata={
+            "section": "presets",
+            "text": "[presets.NAME] has settings of [answer] that go together.",
+        },
+    )
     keys: Mapping[str, str] = field(
         default_factory=dict,
         metadata={"section": "keys", "text": 'An action\'s keys, as in: regenerate = "ctrl+r,f5"'},
@@ -75,6 +82,11 @@ class Settings:
 
 
 FIELDS = {item.name: item for item in fields(Settings)}
+
+
+TABLES = ("presets", "keys")
+"""Sections whose keys are the user's own names."""
+_SECTIONS = {item.metadata["section"] for item in FIELDS.values()}
 
 
 def file() -> Path:
@@ -92,15 +104,12 @@ def load(path: Path) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path}: {error}", "mend or remove it") from error
-    known = {item.metadata["section"] for item in FIELDS.values()}
     values: dict[str, Any] = {}
     for section, keys in table.items():
-        if section not in known or not isinstance(keys, dict):
-            raise _wrong(path, text, section, None, "is not a section", _near(section, known))
-        for key, value in keys.items():
-            values |= _value(path, text, section, key, value)
-    if "keys" in table:
-        values["keys"] = dict(table["keys"])
+        if section not in _SECTIONS or not isinstance(keys, dict):
+            raise _wrong(path, text, section, None, "is not a section", _near(section, _SECTIONS))
+        found = {key: _read_value(path, text, section, key, value) for key, value in keys.items()}
+        values |= {section: found} if section in TABLES else found
     return Settings(**values)
 
 
@@ -157,17 +166,29 @@ def save(path: Path, settings: Settings, **changes: Any) -> Settings:
 _KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _value(path: Path, text: str, section: str, key: str, value: Any) -> dict[str, Any]:
-    """One setting, by its name in Settings."""
+def _read_value(path: Path, text: str, section: str, key: str, value: Any) -> Any:
+    """What `key` of `section` is set to."""
     if section == "keys":
         if not isinstance(value, str):
             raise _wrong(path, text, section, key, "is not text", 'as in "ctrl+r"')
-        return {}
-    here = [name for name, item in FIELDS.items() if item.metadata["section"] == section]
+        return value
+    if section == "presets":
+        here = f"{section}.{key}"
+        if not isinstance(value, dict):
+            raise _wrong(path, text, section, key, "is no section", f"write [{here}]")
+        return {
+            name: _checked(path, text, here, name, one, "answer") for name, one in value.items()
+        }
+    return _checked(path, text, section, key, value, section)
+
+
+def _checked(path: Path, text: str, section: str, key: str, value: Any, like: str) -> Any:
+    """A setting of the section `like`, which stands in `section`."""
+    here = [name for name, item in FIELDS.items() if item.metadata["section"] == like]
     if key not in here:
         raise _wrong(path, text, section, key, "is not a setting", _near(key, here))
     try:
-        return {key: check(key, value)}
+        return check(key, value)
     except InvalidInput as error:
         raise _wrong(path, text, section, key, f"is {value!r}", error.hint) from error
 

@@ -55,6 +55,9 @@ def test_a_file_is_read(file: Path) -> None:
         ("[model]\n[anwser]\n", "line 2: anwser is not a section; did you mean answer?"),
         ("temperature = 1\n", "line 1: temperature is not a section; known are answer, keys"),
         ("[keys]\nnew = 3\n", 'line 2: keys.new is not text; as in "ctrl+r"'),
+        ("[presets.x]\ntheme = 'a'", "line 2: presets.x.theme is not a setting; known are max_t"),
+        ("\n[presets.x]\ntop_p = 7", "line 3: presets.x.top_p is 7; it must be between"),
+        ("[presets]\nx = 7", "line 2: presets.x is no section; write [presets.x]"),
         ("[look]\nrefresh = 0", "line 2: look.refresh is 0; it must be between 1 and 60"),
         ("[look]\nrefresh = nan", "line 2: look.refresh is nan; it must be a whole number"),
         ("[answer]\ntemperature = nan", "line 2: answer.temperature is nan"),
@@ -67,6 +70,15 @@ def test_a_file_is_read(file: Path) -> None:
 def test_an_error_names_its_line(file: Path, text: str, what: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(what)):
         config.load(written(file, text))
+
+
+def test_presets_are_read(file: Path) -> None:
+    text = '[presets.exact]\ntemperature = 0\nsystem = "Be exact."\n[presets.free]\n'
+    settings = config.load(written(file, text))
+    assert settings.presets == {
+        "exact": {"temperature": 0.0, "system": "Be exact."},
+        "free": {},
+    }
 
 
 def test_a_file_that_is_no_text_is_refused(file: Path) -> None:
