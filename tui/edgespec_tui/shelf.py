@@ -5,8 +5,8 @@ from pathlib import Path
 
 from edgespec.errors import EdgespecError
 
-_CONTEXT = 8192
 _GIB = 2**30
+_CONTEXT = 8192
 
 
 @dataclass(frozen=True, slots=True)
