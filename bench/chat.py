@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 
 from edgespec import paths
 from edgespec.config import Settings
@@ -24,6 +25,7 @@ from edgespec_tui import writer
 from edgespec_tui.answering import AnswerEvent, Ended
 from edgespec_tui.app import ChatApp
 from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.entry import Entry
 from edgespec_tui.widgets.transcript import Transcript
 
 TEXT = (
@@ -31,6 +33,8 @@ TEXT = (
     "2. It makes a *new* list.\n\n```python\ndef by_length(words: list[str]) -> list[str]:\n"
     "    return sorted(words, key=len)\n```\n\nThat is all there is to it, and it is stable.\n\n"
 )
+
+LOAD = ChatApp.load
 
 
 class Steady:
@@ -117,6 +121,34 @@ async def opening() -> tuple[float, float]:
     return listed, opened
 
 
+async def decoding(model: str, tokens: int, times: int) -> tuple[float, float]:
+    """Tokens per second of a model without the chat and in it, medians of alternating answers."""
+    settings = Settings(
+        model=model, threads=1, speculate=False, temperature=0, max_tokens=tokens, snapshots=0
+    )
+    app = ChatApp(settings, open_store())
+    alone: list[float] = []
+    shown: list[float] = []
+    async with app.run_test(size=(100, 40)) as pilot:
+        LOAD(app)
+        while app.loaded is None:
+            await pilot.pause(0.1)
+        screen, engine = app.screen_stack[-1], app.loaded.engine
+        assert isinstance(screen, ChatScreen)
+        for n in range(times):
+            await screen.open(None)
+            screen.entry.post_message(Entry.Said(f"What does os.path.join do? {n}"))
+            while not (screen.talk.tree and screen.talk.path()[-1].done and not screen.writer.busy):
+                await asyncio.sleep(0.1)
+            shown.append(screen.talk.path()[-1].facts["rate"])
+            prompt = tuple(app.loaded.form.tokens(screen.talk.prompt(screen.talk.path()[0].id)))
+            request = replace(app.request(0), prompt=prompt)
+            events = await asyncio.to_thread(lambda asked=request: list(engine.generate(asked)))
+            alone.append(events[-1].stats.tokens_per_second)
+        app.close()
+    return statistics.median(alone), statistics.median(shown)
+
+
 def first_picture() -> float:
     """Seconds from the start of the process to the first picture, the median of five."""
     code = (
@@ -138,6 +170,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200)
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--model", help="Compare its speed without the chat and in it.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["EDGESPEC_HOME"] = home
@@ -151,6 +184,9 @@ def main() -> None:
         listed, opened = asyncio.run(opening())
         print(f"1,000 conversations listed: {listed * 1000:.0f} ms")
         print(f"5,000 messages opened: {opened * 1000:.0f} ms")
+        if options.model:
+            alone, shown = asyncio.run(decoding(options.model, 64, 5))
+            print(f"{alone:.1f} tok/s without the chat, {shown:.1f} in it: {shown / alone:.3f}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgespec import paths
+from edgespec.engine import Engine
+from edgespec.snapshots import Snapshot
 from edgespec.store.store import Store
 from edgespec_tui.app import ChatApp
 from edgespec_tui.widgets.composer import Composer
@@ -72,8 +74,8 @@ def test_escape_stops_at_once_and_keeps_what_came(endless: str) -> None:
             assert answer.done
             assert 20 < answer.facts["tokens"] < 8000
             assert answer.facts["reason"] == "stopped"
-            assert "stopped" in chat.picture()
-            assert "esc Stop" not in chat.picture()
+            await chat.until(lambda: "stopped" in chat.picture())
+            await chat.until(lambda: "esc Stop" not in chat.picture())
             await chat.send("/continue")
             await chat.until(lambda: len(chat.said[-1]) > len(answer.text))
             await chat.press("escape")
@@ -99,8 +101,7 @@ def test_an_answer_goes_on_while_another_conversation_is_read(endless: str) -> N
             shown = len(chat.said[-1])
             await chat.until(lambda: len(chat.said[-1]) > shown)
             await chat.press("escape")
-            await chat.until(lambda: chat.idle)
-            assert "stopped" in chat.picture()
+            await chat.until(lambda: "stopped" in chat.picture())
 
     drive(story())
 
@@ -211,5 +212,58 @@ def test_mistakes_are_explained() -> None:
             }.items():
                 await chat.send(command)
                 await chat.until(partial(chat.told, text))
+
+    drive(story())
+
+
+def test_another_model_goes_on_with_the_conversation(endless: str) -> None:
+    async def story() -> None:
+        async with driving(replace(PLAIN, max_tokens=4)) as chat:
+            await chat.loaded()
+            await chat.ask(QUESTION)
+            await chat.send(f"/model {endless}")
+            await chat.until(lambda: chat.app.loaded and chat.app.loaded.pair.name == "endless")
+            await chat.ask("And what does len do?")
+            models = [message.facts.get("model") for message in chat.screen.talk.path()]
+            assert models == [None, "nano", None, "endless"]
+
+    drive(story())
+
+
+def test_a_long_conversation_need_not_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(PLAIN, max_tokens=4)
+    adopted: list[int] = []
+    adopt = Engine.adopt
+
+    def watched(engine: Engine, snapshot: Snapshot) -> bool:
+        adopted.append(len(snapshot.tokens))
+        return adopt(engine, snapshot)
+
+    monkeypatch.setattr(Engine, "adopt", watched)
+
+    async def first() -> None:
+        async with driving(settings) as chat:
+            await chat.loaded()
+            await chat.ask("What does len do? " * 100)
+
+    async def second() -> None:
+        async with driving(settings) as chat:
+            await chat.loaded()
+            await chat.screen.open(1)
+            await chat.ask("And what does os.path.join do?")
+            assert adopted
+            assert adopted[0] > 400
+
+    drive(first())
+    assert adopted == []
+    drive(second())
+
+
+def test_without_room_nothing_is_kept() -> None:
+    async def story() -> None:
+        async with driving(replace(PLAIN, max_tokens=4, snapshots=0)) as chat:
+            await chat.loaded()
+            await chat.ask("What does len do? " * 100)
+        assert not list(paths.cache_dir().rglob("*.kv"))
 
     drive(story())

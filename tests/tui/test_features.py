@@ -152,12 +152,30 @@ def test_settings_take_effect_and_are_kept(no_model: list[str]) -> None:
     assert stored.threads == 0
 
 
+def test_a_preset_is_used_until_it_is_not() -> None:
+    settings = replace(PLAIN, presets={"exact": {"top_k": 1, "system": "Be exact."}})
+
+    async def story() -> None:
+        async with driving(settings) as chat:
+            await chat.send("/preset exact ")
+            assert chat.told("exact: top k 1, system 'Be exact.'")
+            assert chat.app.request(0).sampling.top_k == 1
+            assert chat.screen.talk.system == "Be exact."
+            await chat.send("/preset")
+            assert chat.app.request(0).sampling.top_k == PLAIN.top_k
+            await chat.send("/preset wild")
+            assert chat.told("there is no preset 'wild'; there are exact")
+
+    drive(story())
+
+
 def test_a_model_can_be_chosen_from_the_list(no_model: list[str]) -> None:
     async def story() -> None:
         async with driving(size=(100, 40)) as chat:
             await chat.press("f3")
             await chat.until(lambda: "fits" in chat.picture())
-            assert "41 tok/s here" in chat.picture()
+            assert "41 tok/s in its last answer" in chat.picture()
+            assert "predicted" in chat.picture()
             await chat.press("enter")
             await chat.until(lambda: no_model == ["", "nano"])
 
@@ -193,6 +211,19 @@ def test_commands_are_completed() -> None:
             assert composer(chat).text == "/h"
             await chat.press("backspace", "backspace", *"/ha", "tab")
             assert composer(chat).text == "/hardware "
+
+    drive(story())
+
+
+def test_what_is_typed_reaches_the_composer_wherever_the_focus_went() -> None:
+    async def story() -> None:
+        async with driving(size=(90, 24)) as chat:
+            await chat.press("ctrl+b", "escape")
+            await chat.pilot.resize_terminal(40, 20)
+            await chat.pilot.pause(0.1)
+            await chat.press(*"typed")
+            assert composer(chat).text == "typed"
+            assert "typed" in chat.picture()
 
     drive(story())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
-from edgespec.config import FIELDS
+from edgespec.config import FIELDS, TABLES
 from edgespec.errors import InvalidInput
 from edgespec.events import Finish, FinishReason, Round, Source, Stats, Token
 from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
@@ -139,8 +139,9 @@ def test_every_command_is_in_the_documentation() -> None:
 def test_every_setting_is_in_the_documentation() -> None:
     text = (DOCS / "settings.md").read_text()
     for name, item in FIELDS.items():
-        assert name == "keys" or f"`{item.metadata['section']}.{name}`" in text
-        assert name == "keys" or item.metadata["text"] in text
+        assert name in TABLES or f"`{item.metadata['section']}.{name}`" in text
+        assert name in TABLES or item.metadata["text"] in text
+    assert all(f"`[{name}" in text for name in TABLES)
 
 
 @pytest.fixture

@@ -242,6 +242,14 @@ ACTIONS = (
         word="settings",
     ),
     Action(
+        "preset",
+        "Preset",
+        "Use settings that go together; without a name, the usual ones.",
+        conversations.preset,
+        word="preset",
+        argument="[NAME]",
+    ),
+    Action(
         "models",
         "Models",
         "Choose a model; the conversation goes on with it.",

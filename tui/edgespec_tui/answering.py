@@ -78,7 +78,6 @@ class Answering:
         self._keeper = keeper
         self._events: SimpleQueue[AnswerEvent] = SimpleQueue()
         self._stopped = False
-        self._leaving = False
         self._over = False
         self._thread = Thread(target=self._run, name="edgespec-answer", daemon=True)
         self._thread.start()
@@ -103,8 +102,7 @@ class Answering:
             self._engine.abort()
 
     def leave(self, timeout: float) -> bool:
-        """End the answer and keep nothing for later; True if that was done in time."""
-        self._leaving = True
+        """End the answer; True if that was done in time."""
         self.stop()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -133,5 +131,5 @@ class Answering:
                 position += isinstance(event, Token)
                 if self._stopped:
                     break
-        if not self._leaving:
+        if not self._stopped:
             self._keeper.keep(self._engine, self._question.name, position)

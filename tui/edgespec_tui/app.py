@@ -2,7 +2,9 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from textual.app import App
 
@@ -41,6 +43,8 @@ class ChatApp(App[None]):
         # Or Textual would make greys of the colours, which are colours, too.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.settings = settings
+        self._answering = settings
+        """The settings with those of a preset."""
         self.store = store
         self.session = Session(store)
         self.loaded: Loaded | None = None
@@ -88,7 +92,7 @@ class ChatApp(App[None]):
 
         Every answer has a seed of its own, so that an answer that is asked for again differs.
         """
-        settings = self.settings
+        settings = self._answering
         sampling = SamplingParams(
             temperature=settings.temperature,
             top_k=settings.top_k,
@@ -111,10 +115,24 @@ class ChatApp(App[None]):
         stored = config.load(config.file())
         config.save(config.file(), stored, **changes)
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self._answering = replace(self._answering, **changes)  # type: ignore[arg-type]
         if "theme" in changes:
             self._set_theme()
         if _OF_THE_MODEL & changes.keys():
             self.load()
+
+    def use_preset(self, name: str) -> Mapping[str, Any]:
+        """Answer with the settings of a preset from now on, without one as usual; what it sets.
+
+        Raises InvalidInput if there is no such preset.
+        """
+        presets = self.settings.presets
+        if name and name not in presets:
+            known = f"there are {', '.join(presets)}" if presets else "see docs/settings.md"
+            raise InvalidInput(f"there is no preset {name!r}", known)
+        chosen = presets[name] if name else {}
+        self._answering = replace(self.settings, **chosen)
+        return chosen
 
     def remember(self, conversation: int | None, draft: str) -> None:
         """What to come back to after a crash."""

@@ -1,56 +1,60 @@
-"""The models one can choose: their size, and whether they fit."""
+"""The models one can choose: their size, whether they fit, and how fast they should be here."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgespec.errors import EdgespecError
+from edgespec.errors import EdgespecError, NotEnoughMemory
+
+if TYPE_CHECKING:
+    from edgespec.inventory import Item
+    from edgespec.machines import Machine
 
 _GIB = 2**30
-_CONTEXT = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model of the list of names; `fits` tells whether the free memory has room for it, if
-    known. One that is not `present` was pulled in part."""
+    """A model of the list of names. One that is not `present` was pulled in part.
+
+    `fits` tells whether the free memory has room for it, `rate` how many tokens per second a plan
+    for this machine predicts; both are None if nobody can tell.
+    """
 
     name: str
     description: str
     size: int
-    fits: bool | None
     present: bool
+    fits: bool | None = None
+    rate: float | None = None
 
 
 def offers() -> list[Offer]:
     """All that can be run here. Reads the files' headers, which can take a moment."""
     # Not at the top: numpy and its friends would delay the first picture.
+    from edgespec import machines
     from edgespec.inventory import items
 
-    return [
-        Offer(
-            item.name,
-            item.description,
-            item.size,
-            _fits([item.target, item.drafter]) if item.present else None,
-            item.present,
-        )
-        for item in items()
-    ]
+    machine = machines.here()
+    return [_offer(item, machine) for item in items()]
 
 
-def _fits(files: list[str]) -> bool | None:
-    from edgespec import memory
-    from edgespec.gguf_header import read_header
+def _offer(item: "Item", machine: "Machine") -> Offer:
+    from edgespec.catalog import resolve
+    from edgespec.placement import ask, choose
 
-    try:
-        headers = [read_header(Path(file)) for file in files if file]
-        total = sum(
-            memory.estimate(header, min(header.context_length, _CONTEXT), 512, 17).total
-            for header in headers
-        )
-    except EdgespecError:
-        return None
-    return total < memory.available()
+    fits = rate = None
+    if item.present:
+        try:
+            pair = resolve(item.name)
+            question = ask.question(pair)
+            known = ask.known(pair, 0, question.outputs)
+            rate = choose.choose(machine, question, None, known).chosen.option.forecast.rate
+            fits = True
+        except NotEnoughMemory:
+            fits = False
+        except EdgespecError:
+            fits = None
+    return Offer(item.name, item.description, item.size, item.present, fits, rate)
 
 
 def size_text(size: int) -> str:

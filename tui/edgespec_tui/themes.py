@@ -24,6 +24,8 @@ DARK = Theme(
     dark=True,
     variables={
         "block-cursor-text-style": "none",
+        "block-cursor-background": "#2a3d3b",
+        "block-cursor-foreground": "#ffffff",
         "footer-background": "#14161a",
         "footer-item-background": "#14161a",
         "footer-description-background": "#14161a",
@@ -54,6 +56,9 @@ LIGHT = Theme(
     panel="#e6e6e0",
     dark=False,
     variables={
+        "block-cursor-text-style": "none",
+        "block-cursor-background": "#d3e7e3",
+        "block-cursor-foreground": "#000000",
         "footer-background": "#fafaf7",
         "footer-item-background": "#fafaf7",
         "footer-description-background": "#fafaf7",

@@ -45,6 +45,15 @@ def system(screen: "ChatScreen", text: str) -> None:
     screen.say("the system message is " + ("set" if text else "removed"))
 
 
+def preset(screen: "ChatScreen", name: str) -> None:
+    """Use one of the user's presets."""
+    chosen = screen.chat_app.use_preset(name)
+    if "system" in chosen:
+        screen.talk.set_system(chosen["system"])
+    told = ", ".join(f"{key.replace('_', ' ')} {value!r}" for key, value in chosen.items())
+    screen.say(f"{name}: {told}" if name else "the usual settings")
+
+
 def export(screen: "ChatScreen", name: str) -> None:
     """Write the conversation into a file that does not exist yet."""
     if not name:

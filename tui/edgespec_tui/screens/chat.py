@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, cast
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -60,9 +60,10 @@ class ChatScreen(Screen[None]):
                 yield Transcript()
                 yield Welcome()
                 yield Hardware()
-                yield Entry(self.chat_app.settings.keys)
-                yield PullLine()
-                yield StatsLine()
+                with Vertical(id="bottom"):
+                    yield Entry(self.chat_app.settings.keys)
+                    yield PullLine()
+                    yield StatsLine()
         yield Footer(compact=True, show_command_palette=False)
 
     async def on_mount(self) -> None:
@@ -94,6 +95,7 @@ class ChatScreen(Screen[None]):
         self.talk.save()
         running = self.writer.talk
         if running and running.id == conversation:
+            running.save()
             self.talk = running
         else:
             self.talk = Talk(self.store, conversation, self.chat_app.settings.system)
@@ -183,6 +185,12 @@ class ChatScreen(Screen[None]):
         self.set_class(shown, "-chats")
 
     # What Textual calls.
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed while nothing has the focus is meant for the composer."""
+        if self.focused is None and event.is_printable and event.character:
+            self.action_focus_composer()
+            self.entry.insert(event.character)
 
     def on_screen_suspend(self) -> None:
         """A dialog has keys of its own."""

@@ -9,6 +9,8 @@ from textual.widgets import Markdown, Static
 
 from edgespec_tui.actions import ACTIONS, Action
 
+_NOTE = "Single keys work on a message: Shift+Tab goes there. Commands are typed as messages."
+
 
 class HelpScreen(ModalScreen[None]):
     """Closed by the key that opened it, or Esc."""
@@ -25,6 +27,7 @@ class HelpScreen(ModalScreen[None]):
             dialog.border_subtitle = "Esc closes"
             if self._about:
                 yield Markdown(self._about)
+            yield Static(_NOTE, markup=False, classes="note")
             for action in ACTIONS:
                 with Horizontal(classes="action"):
                     yield Static(_ways(action), classes="ways")

@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from edgespec.cli.output import printable
+from edgespec.errors import EdgespecError
 from edgespec_tui.shelf import Offer, offers, size_text
 
 
@@ -27,6 +28,7 @@ class ModelsScreen(ModalScreen[str]):
         super().__init__()
         self._current = current
         self._speeds = speed_of
+        self._found: list[Offer] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
@@ -43,20 +45,27 @@ class ModelsScreen(ModalScreen[str]):
 
     @work(thread=True)
     def _look(self) -> None:
-        found = offers()
+        try:
+            found = offers()
+        except EdgespecError as error:
+            self.notify(str(error), severity="error", markup=False)
+            found = []
         self.app.call_from_thread(self._show, found)
 
     def _show(self, found: list[Offer]) -> None:
+        if not self.is_attached:
+            return
+        self._found = found
         options = self.query_one(OptionList)
         options.loading = False
-        options.set_options(Option(self._row(offer), id=offer.name) for offer in found)
+        options.set_options(Option(self._row(offer)) for offer in found)
         names = [offer.name for offer in found]
         options.highlighted = names.index(self._current) if self._current in names else 0
         options.focus()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(event.option_id)
+        self.dismiss(self._found[event.option_index].name)
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
@@ -68,7 +77,9 @@ class ModelsScreen(ModalScreen[str]):
         fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
         if not offer.present:
             fits = "not complete, Enter goes on"
-        known = f"{speed:.0f} tok/s here" if speed else "speed not measured"
+        rates = [f"{speed:.0f} tok/s in its last answer"] if speed else []
+        rates += [f"{offer.rate:.0f} predicted"] if offer.rate else []
+        known = ", ".join(rates) or "speed not known"
         mark = "● " if offer.name == self._current else "  "
         detail = f"  {size_text(offer.size)} · {fits} · {known} · {offer.description}"
         name = (printable(offer.name), "bold")

@@ -32,7 +32,7 @@ class SettingsScreen(ModalScreen[dict[str, Any]]):
             dialog.border_subtitle = "Tab moves · Esc keeps and closes"
             section = ""
             for name, item in FIELDS.items():
-                if name == "keys":
+                if name in config.TABLES:
                     continue
                 if item.metadata["section"] != section:
                     section = item.metadata["section"]

@@ -1,5 +1,7 @@
 """What an empty conversation shows: where one is and what can be done."""
 
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -19,11 +21,11 @@ _TOY = (
 )
 
 
-class Welcome(Static):
+class Welcome(Vertical):
     """Shown until something is said."""
 
-    def __init__(self) -> None:
-        super().__init__(id="welcome")
+    def compose(self) -> ComposeResult:
+        yield Static()
 
     def show(self, model: str, description: str, *, toy: bool) -> None:
         """Introduce the model."""
@@ -34,4 +36,4 @@ class Welcome(Static):
         lines += [Content.assemble((f"{key:>8}", "$accent"), f"  {text}") for key, text in _KEYS]
         if toy:
             lines += [Content(""), Content.styled(_TOY, "$muted")]
-        self.update(Content("\n").join(lines))
+        self.query_one(Static).update(Content("\n").join(lines))
