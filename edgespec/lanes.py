@@ -42,8 +42,7 @@ class Lanes:
             lane.agreed = 0
 
     def save(self, limit: int) -> tuple[list[int], bytes]:
-        """The tokens of the longest lane, and its state; nothing if it has more than `limit`
-        bytes."""
+        """The tokens of the longest lane, and its state; nothing if that exceeds `limit` bytes."""
         lane = max(self._lanes, key=lambda lane: len(lane.tokens))
         context = self._context
         if not lane.tokens or not isinstance(context, Saving):

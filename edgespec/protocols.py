@@ -165,12 +165,13 @@ class Saving(Protocol):
         """How many bytes `save` would return."""
 
     def save(self, sequence: int = 0) -> bytes:
-        """All that a sequence holds. It computes nothing, so any thread may ask while none
-        decodes."""
+        """All that a sequence holds. It computes nothing: any thread may ask if none decodes."""
 
     def load(self, state: bytes, length: int, *, sequence: int = 0) -> bool:
-        """Hold the `length` positions of a state saved by a context like this one, in place of
-        what the sequence holds; False if refused, which leaves it empty."""
+        """Hold the `length` positions that a context like this one saved, and nothing else.
+
+        False if they are refused; the sequence is empty then.
+        """
 
 
 @runtime_checkable

@@ -61,6 +61,7 @@ def test_a_message_can_be_sent_before_the_model_is_there(monkeypatch: pytest.Mon
     drive(story())
 
 
+@pytest.mark.slow
 def test_escape_stops_at_once_and_keeps_what_came(endless: str) -> None:
     async def story() -> None:
         async with driving(replace(PLAIN, model=endless, max_tokens=0, context=0)) as chat:
@@ -86,6 +87,7 @@ def test_escape_stops_at_once_and_keeps_what_came(endless: str) -> None:
     drive(story())
 
 
+@pytest.mark.slow
 def test_an_answer_goes_on_while_another_conversation_is_read(endless: str) -> None:
     async def story() -> None:
         async with driving(replace(PLAIN, model=endless, max_tokens=0, context=0)) as chat:

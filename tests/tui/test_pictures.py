@@ -14,6 +14,7 @@ import pytest
 from rich.color import ColorType
 from textual.strip import Strip
 
+from edgespec.errors import EdgespecError
 from edgespec_tui.app import ChatApp
 from edgespec_tui.widgets.message import MessageView
 from tests.tui.driving import PLAIN, Driver, drive, driving
@@ -174,6 +175,9 @@ def test_nothing_that_is_said_drives_the_terminal() -> None:
         async with driving() as chat:
             await settle(chat)
             assert "[bold]markup[/bold]" in chat.picture()
+            chat.screen.say(HOSTILE)
+            chat.screen.entry.put(f"{HOSTILE} @{HOSTILE}")
+            chat.app.problem = EdgespecError(HOSTILE, HOSTILE)
             for keys in ([], ["ctrl+b"], ["escape", "shift+tab"], ["ctrl+p", "r", "e", "d"]):
                 await chat.press(*keys)
                 await chat.pilot.pause(0.1)

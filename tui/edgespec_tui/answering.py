@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgespec.cli.diagnostics import logged
 from edgespec.errors import EdgespecError
 from edgespec.events import Request, Round, StepEvent, Token
-from edgespec.messages import Message
+from edgespec.messages import Message, Role
 
 if TYPE_CHECKING:
     from edgespec.chat import ChatFormat
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The prompt is made: its length in tokens, and how many exchanges found no room in it."""
+    """The prompt is made: how many messages it has, and how many exchanges found no room in it."""
 
-    tokens: int
+    messages: int
     dropped: int
 
 
@@ -47,15 +47,16 @@ class Question:
     begun: str = ""
     name: str = ""
 
-    def request(self, form: "ChatFormat", n_ctx: int) -> tuple[Request, int]:
-        """What to ask of an engine, and how many exchanges were left out to make room."""
+    def request(self, form: "ChatFormat", n_ctx: int) -> tuple[Request, Prepared]:
+        """What to ask of an engine, and what became of the messages."""
         from edgespec.chat import fit  # Not at the top, see Loading.
 
         answer = min(self.settings.max_tokens or n_ctx // 4, n_ctx // 2)
         fitted = fit(self.messages, form.tokens, n_ctx - answer)
         prompt = (*fitted.tokens, *form.continuation(self.begun))
         stop = (*self.settings.stop, *form.stop)
-        return replace(self.settings, prompt=prompt, stop=stop), fitted.dropped
+        told = sum(message.role is not Role.SYSTEM for message in fitted.messages)
+        return replace(self.settings, prompt=prompt, stop=stop), Prepared(told, fitted.dropped)
 
 
 class Answering:
@@ -119,8 +120,8 @@ class Answering:
         self._events.put(Ended(failure))
 
     def _answer(self) -> None:
-        request, dropped = self._question.request(self._form, self._engine.n_ctx)
-        self._events.put(Prepared(len(request.prompt), dropped))
+        request, prepared = self._question.request(self._form, self._engine.n_ctx)
+        self._events.put(prepared)
         if self._stopped:
             return
         self._keeper.fetch(self._engine, self._question.name, request.prompt)

@@ -9,6 +9,7 @@ from typing import Any
 from textual.app import App
 
 from edgespec import config
+from edgespec.cli.output import printable
 from edgespec.config import Settings
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.events import Request
@@ -30,8 +31,7 @@ _PATIENCE = 0.4
 
 
 class ChatApp(App[None]):
-    """The chat over a store that is open. It begins to load the model once the first picture is
-    there."""
+    """The chat over an open store; it loads the model once the first picture is there."""
 
     CSS_PATH = "chat.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-normal")]
@@ -75,6 +75,10 @@ class ChatApp(App[None]):
             self.loading.cancel()
         old, self.loaded = self.loaded, None
         self.loading = Loading(self.settings, old.engine.close if old else lambda: None)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Tell the user something; it may quote what came from a file or a model."""
+        super().notify(printable(message), **options)
 
     def pull(self, name: str) -> None:
         """Get a model from the Hub, or stop that. Raises InvalidInput if that is not possible."""

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
 
 _MENTION = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
@@ -72,6 +73,7 @@ def completions(word: str) -> list[str]:
     except (OSError, RuntimeError):
         return []
     shown = [path for path in found if start.startswith(".") or not path.name.startswith(".")]
+    shown = [path for path in shown if path.name == printable(path.name)]
     fitting = [path for path in shown if path.name.lower().startswith(start.lower())]
     return [_mention(prefix + path.name + "/" * path.is_dir()) for path in fitting[:_LISTED]]
 

@@ -28,6 +28,7 @@ class Talk:
             # Whoever wrote it was killed.
             self._update(message, done=True, facts={**message.facts, "reason": "stopped"})
         self._unsaved: list[str] = []
+        self._left_out: set[int] = set()
 
     def path(self) -> list[StoredMessage]:
         """The messages shown, the first one first."""
@@ -89,8 +90,19 @@ class Talk:
 
     def prompt(self, question: int) -> tuple[Message, ...]:
         """What a model is told that shall answer the user's message `question`."""
-        told = [stored.message for stored in self.tree.path_to(question)]
+        path = self.tree.path_to(question)
+        told = [stored.message for stored in path if stored.id not in self._left_out]
         return (*([Message(Role.SYSTEM, self.system)] if self.system else []), *told)
+
+    def leave_out(self, kept: int) -> None:
+        """From now on, prompts have only the last `kept` messages of those before the answer.
+
+        Else every prompt would begin elsewhere than the one before, and nothing that the model's
+        cache holds would be of use.
+        """
+        assert self.answer is not None
+        before = self.tree.path_to(self.answer.parent)
+        self._left_out |= {stored.id for stored in before[: len(before) - kept]}
 
     def _add(self, parent: int | None, role: Role, text: str, **more: Any) -> StoredMessage:
         assert self.id is not None

@@ -122,6 +122,7 @@ class Writer:
             elif isinstance(event, Notice):
                 self._tell(event.text)
             elif isinstance(event, Prepared) and event.dropped:
+                job.talk.leave_out(event.messages)
                 self._tell(f"the context is full: the oldest {event.dropped} exchanges left it")
         self._fresh = self._fresh or bool(events)
         text = "".join(pieces)

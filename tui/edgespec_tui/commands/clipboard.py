@@ -1,6 +1,10 @@
 """Actions that copy and quote."""
 
+import os
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgespec.errors import InvalidInput
@@ -63,8 +67,11 @@ def code_blocks(text: str) -> list[str]:
 
 
 def _copy(screen: "ChatScreen", text: str, what: str) -> None:
-    # Over OSC 52, which reaches the user's own clipboard through SSH as well.
+    # OSC 52 reaches the user's own clipboard through SSH, but macOS's terminal does not know it.
     screen.app.copy_to_clipboard(text)
+    if sys.platform == "darwin" and "SSH_CONNECTION" not in os.environ:
+        with suppress(OSError):
+            subprocess.run(["pbcopy"], input=text.encode(), check=False)
     screen.say(f"copied {what}")
 
 

@@ -317,4 +317,5 @@ class ChatScreen(Screen[None]):
 
     @property
     def chat_app(self) -> "ChatApp":
+        """The application, by its own type."""
         return cast("ChatApp", self.app)

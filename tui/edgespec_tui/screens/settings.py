@@ -11,6 +11,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
 
 from edgespec import config
+from edgespec.cli.output import printable
 from edgespec.config import FIELDS, Settings
 from edgespec.errors import EdgespecError, InvalidInput
 
@@ -38,7 +39,7 @@ class SettingsScreen(ModalScreen[dict[str, Any]]):
                     section = item.metadata["section"]
                     yield Label(section.capitalize(), classes="section")
                 yield SettingRow(name, _shown(getattr(self._settings, name)), self._themes)
-            yield Static(f"kept in {config.file()}", classes="note", markup=False)
+            yield Static(printable(f"kept in {config.file()}"), classes="note", markup=False)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -49,7 +50,7 @@ class SettingsScreen(ModalScreen[dict[str, Any]]):
             if name == "theme" and value not in ("", *self._themes):
                 raise InvalidInput(value, f"there are {', '.join(self._themes)}")
         except EdgespecError as error:
-            row.explain(error.hint)
+            row.explain(printable(error.hint))
             self._changes.pop(name, None)
             return
         row.explain("")

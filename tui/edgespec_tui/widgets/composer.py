@@ -7,6 +7,8 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from edgespec.cli.output import printable
+
 SEND, NEWLINE = "enter", "ctrl+j,shift+enter,alt+enter"
 """The usual keys, as bindings are written."""
 
@@ -76,8 +78,8 @@ class Composer(TextArea):
         self.add(text)
 
     def add(self, text: str) -> None:
-        """Put `text` where the cursor is."""
-        result = self.insert(self._mark(text) if len(text) >= _LARGE else text)
+        """Put `text` where the cursor is; control characters in it become visible ones."""
+        result = self.insert(self._mark(text) if len(text) >= _LARGE else printable(text))
         self.move_cursor(result.end_location)
 
     def _submit(self) -> None:

@@ -77,8 +77,10 @@ class Prose(Vertical):
             self.call_after_refresh(self._close_up)
 
     def _close_up(self) -> None:
-        """The last block needs no space below it. (A rule in the stylesheet would be looked at for
-        every block whenever one is added.)"""
+        """The last block needs no space below it.
+
+        A rule in the stylesheet would be looked at for every block whenever one is added.
+        """
         for segment in list(self.query(Markdown))[-1:]:
             for block in segment.children[-1:]:
                 block.styles.margin = 0

@@ -3,6 +3,7 @@
 from textual.content import Content
 from textual.widgets import Static
 
+from edgespec.cli.output import printable
 from edgespec_tui.live import Live
 
 _FULL, _WORTH_TELLING = 0.9, 0.75
@@ -20,11 +21,13 @@ class StatsLine(Static):
         width = 12
         done = round(fraction * width)
         bar = Content.assemble(("━" * done, "$primary"), ("─" * (width - done), "$faint"))
-        self._put(Content.assemble(("◌ ", "$accent"), f"{what} ", bar, f" {fraction:4.0%}"))
+        self._put(
+            Content.assemble(("◌ ", "$accent"), f"{printable(what)} ", bar, f" {fraction:4.0%}")
+        )
 
     def show_problem(self, text: str) -> None:
         """Nothing works before the user does something."""
-        self._put(Content.assemble(("✗ ", "bold $error"), text))
+        self._put(Content.assemble(("✗ ", "bold $error"), printable(text)))
 
     def show(self, state: str, live: Live | None, used: int, n_ctx: int) -> None:
         """The model's `state`, an answer's numbers and how much of the context is `used`."""

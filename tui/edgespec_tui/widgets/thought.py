@@ -43,4 +43,5 @@ class Thought(Vertical):
         self.show(self._text, open_=self._open)
 
     def on_click(self) -> None:
+        """A click is as good as the key."""
         self.toggle()

@@ -81,6 +81,7 @@ class Transcript(VerticalScroll, can_focus=False):
                 view.focus()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Whoever comes near the top wants to see what was before it."""
         super().watch_scroll_y(old_value, new_value)
         near = new_value < self.size.height and new_value < old_value
         if near and self._earlier and not self._growing_up:
