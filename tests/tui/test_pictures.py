@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from rich.color import ColorType
 from textual.strip import Strip
+from textual.widgets import Markdown, Static
 
 from edgespec.errors import EdgespecError
 from edgespec_tui.app import ChatApp
+from edgespec_tui.widgets.answer import AnswerView
 from edgespec_tui.widgets.message import MessageView
 from tests.tui.driving import PLAIN, Driver, drive, driving
 from tests.tui.talks import HOSTILE, branched, open_store, talk
@@ -221,5 +223,44 @@ def test_only_the_end_of_a_long_conversation_is_mounted_until_one_scrolls_up() -
                 count = len(chat.screen.query(MessageView))
                 chat.screen.query_one("Transcript").scroll_home(animate=False)
                 await chat.until(partial(more_than, count, chat))
+
+    drive(story())
+
+
+def test_an_answer_that_goes_on_and_on_stays_cheap_to_show() -> None:
+    async def story() -> None:
+        async with driving() as chat:
+            question = chat.screen.talk.say("Count.", None)
+            chat.screen.talk.begin(question.id, {"model": "nano"})
+            await chat.screen.show_path()
+            view = chat.screen.query_one(AnswerView)
+            for start in range(0, 2000, 100):
+                await view.feed("".join(f"line {n}\n" for n in range(start, start + 100)))
+            assert len(view.query(Markdown)) <= 4
+            await view.feed("the end")
+            await settle(chat)
+            assert "line 1999" in chat.picture()
+            assert "the end" in chat.picture()
+            shown = sum(part.source.count("\n") for part in view.query(Markdown))
+            note = str(view.query_one(".hidden", Static).render())
+            assert note.startswith(f"… {2000 - shown} lines before")
+
+    drive(story())
+
+
+def test_a_line_that_goes_on_and_on_is_shown_in_parts() -> None:
+    async def story() -> None:
+        async with driving() as chat:
+            question = chat.screen.talk.say("Go on.", None)
+            chat.screen.talk.begin(question.id, {"model": "nano"})
+            await chat.screen.show_path()
+            view = chat.screen.query_one(AnswerView)
+            for _ in range(30):
+                await view.feed("word " * 20)
+            shown = " ".join(part.source for part in view.query(Markdown))
+            assert len(shown.split()) > 400
+            assert set(shown.split()) == {"word"}
+            await settle(chat)
+            assert "word word" in chat.picture()
 
     drive(story())

@@ -61,6 +61,12 @@ def session(file: Path) -> str:
     return str(draft)
 
 
+def test_leaving_while_the_machine_is_measured() -> None:
+    with Terminal("chat", "--threads", "1", TERM="xterm-256color") as chat:
+        chat.until("measuring this machine")
+        leave(chat)
+
+
 def test_what_was_said_survives_a_killed_process(endless: str) -> None:
     with terminal("--model", endless) as chat:
         chat.until("lists the commands")
