@@ -82,3 +82,15 @@ def test_what_found_no_room_once_stays_left_out(store: Store) -> None:
     following = exchange(talk, "q4", "a4")
     assert texts(talk.prompt(following)) == ["System", "q2", "a2", "q3", "a3", "q4"]
     assert talk.prompt(following)[0] == Message(Role.SYSTEM, "System")
+
+
+def test_a_question_that_was_never_answered_is_no_part_of_the_next_prompt(store: Store) -> None:
+    talk = Talk(store)
+    exchange(talk, "q0", "a0")
+    talk.ask("too long")
+    question = talk.ask("short")
+    assert talk.tree.siblings(question.id) == (2, 2)
+    assert texts(talk.prompt(question.id)) == ["q0", "a0", "short"]
+    first = Talk(store)
+    first.ask("too long")
+    assert texts(first.prompt(first.ask("short").id)) == ["short"]

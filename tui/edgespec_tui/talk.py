@@ -34,6 +34,12 @@ class Talk:
         """The messages shown, the first one first."""
         return self.tree.path()
 
+    def ask(self, text: str) -> StoredMessage:
+        """Add what the user says next: beside a question that was never answered, not behind it."""
+        path = self.tree.path()
+        unanswered = bool(path) and path[-1].role is Role.USER
+        return self.say(text, path[-1].parent if unanswered else self.tree.leaf)
+
     def say(self, text: str, parent: int | None) -> StoredMessage:
         """Add what the user said behind `parent`."""
         if self.id is None:

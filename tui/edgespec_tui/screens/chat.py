@@ -261,9 +261,8 @@ class ChatScreen(Screen[None]):
             self.complain(error)
 
     async def _ask(self, text: str) -> None:
-        parent = self._edited.parent if self._edited else self.talk.tree.leaf
-        self._edited = None
-        question = self.talk.say(text, parent)
+        edited, self._edited = self._edited, None
+        question = self.talk.say(text, edited.parent) if edited else self.talk.ask(text)
         await self.show_path()
         self.entry.composer.remember(self.store.said(200))
         await self.answer(question)
