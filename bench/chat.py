@@ -88,7 +88,8 @@ async def streaming(messages: int, rate: float, seconds: float) -> tuple[float, 
         view = screen.query_one(Transcript).views[-1]
         live = writer.Live(time.monotonic())
         screen.writer.live = live
-        screen.writer._job = writer._Job(Steady(rate, seconds), screen.talk, view, live)  # type: ignore[arg-type]
+        job = writer._Job(Steady(rate, seconds), screen.talk, view, live)  # type: ignore[arg-type]
+        screen.writer._job = job
         begin, used, updates = time.monotonic(), time.thread_time(), 0
         while screen.writer.busy:
             updates += screen.writer.fresh

@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,14 +73,24 @@ def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, sta
     from edgespec.cli.conversation import Conversation
     from edgespec.cli.repl import Repl
     from edgespec.cli.session import open_engine
+    from edgespec.store.store import Store
+    from edgespec.store.talk import Talk
 
     with Interrupts() as interrupts:
         engine = open_engine(model, interrupts)
-    with engine:
+    with engine, Store(_kept()) as store:
         interrupts.check()
         form = ChatFormat.of(engine.target)
-        conversation = Conversation(form, request, engine.n_ctx, system)
-        Repl(engine, conversation, stats=stats).run()
+        talk = Talk(store, system=system or "")
+        conversation = Conversation(form, request, engine.n_ctx, talk)
+        Repl(engine, conversation, store, stats=stats).run()
+
+
+def _kept() -> Path:
+    """Where conversations are kept: those of a person, not what a program pipes in."""
+    from edgespec import paths
+
+    return paths.data_dir() / "conversations.db" if is_terminal(sys.stdin) else Path(":memory:")
 
 
 def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | None) -> "Settings":

@@ -1,23 +1,25 @@
-"""A linear conversation: what was said, and the request for the next answer."""
+"""The talk at hand as a model is asked: the request for the next answer, and what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from edgespec.chat import ChatFormat, Message, Role, fit
 from edgespec.errors import InvalidInput
 from edgespec.events import Request
+from edgespec.store.records import StoredMessage
+from edgespec.store.talk import Talk
 
 
 class Conversation:
-    """Messages so far. `settings` is a request without a prompt, for the first answer.
+    """Asks about `talk`. `settings` is a request without a prompt, for the first answer.
 
     Every answer has a seed of its own, counted on from the first one's: an answer that is asked
     for again differs, and the same inputs with the same seed give the same conversation.
     """
 
-    def __init__(
-        self, form: ChatFormat, settings: Request, n_ctx: int, system: str | None = None
-    ) -> None:
-        self.messages: list[Message] = []
+    def __init__(self, form: ChatFormat, settings: Request, n_ctx: int, talk: Talk) -> None:
+        self.talk = talk
         self.dropped = 0
         """How many exchanges the last request left out, because the context was full."""
         self._form = form
@@ -25,42 +27,65 @@ class Conversation:
         answer = min(settings.max_tokens or n_ctx // 4, n_ctx // 2)
         self._room = n_ctx - answer
         self._seed = settings.sampling.seed
-        self._question: Message | None = None
-        self._asked: tuple[Message, ...] = ()
-        self.set_system(system)
+        self._told = 0
+        self._question: StoredMessage | None = None
+        self._begun: StoredMessage | None = None
 
-    def set_system(self, text: str | None) -> None:
-        """Replace the system message; without text, remove it."""
-        said = [message for message in self.messages if message.role is not Role.SYSTEM]
-        self.messages = [Message(Role.SYSTEM, text), *said] if text else said
+    @property
+    def messages(self) -> list[Message]:
+        """What was said and answered, after the system message."""
+        path = self.talk.path()
+        if path and path[-1].role is Role.USER:
+            path.pop()
+        system = [Message(Role.SYSTEM, self.talk.system)] if self.talk.system else []
+        return [*system, *(stored.message for stored in path)]
 
     def ask(self, text: str) -> Request:
         """The request that answers `text`. Raises ModelFileError if the template fails."""
-        self._question = Message(Role.USER, text)
-        return self._request(self.messages, self._question)
+        return self._request(self.talk.ask(text))
 
     def ask_again(self) -> Request:
         """The request for another answer to the last question. Raises InvalidInput if none."""
-        if self._question is None:
-            raise InvalidInput("there is no message to answer again")
-        answered = len(self.messages) > 1 and self.messages[-2] is self._question
-        return self._request(self.messages[:-2] if answered else self.messages, self._question)
+        return self._request(self._last())
 
-    def record(self, answer: str) -> None:
-        """Keep the exchange. A question without an answer is kept for `ask_again` only."""
-        if answer:
-            self.messages = [*self._asked, Message(Role.ASSISTANT, answer)]
+    def ask_anew(self, text: str) -> Request:
+        """The request that answers `text` in place of the last question, which stays beside it."""
+        return self._request(self.talk.say(text, self._last().parent))
 
-    def reset(self) -> None:
-        """Forget everything but the system message."""
-        self.messages = [message for message in self.messages if message.role is Role.SYSTEM]
-        self._question = None
+    def go_on(self) -> Request:
+        """The request that goes on with the last answer. Raises InvalidInput if there is none."""
+        path = self.talk.path()
+        if not path or path[-1].role is Role.USER:
+            raise InvalidInput("there is no answer to go on with")
+        return self._request(self._last(), path[-1])
 
-    def _request(self, before: list[Message], question: Message) -> Request:
-        fitted = fit([*before, question], self._form.tokens, self._room)
-        self._asked = fitted.messages
+    def record(self, answer: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Keep the answer to what was asked last; without one, only the question is kept."""
+        if not answer or self._question is None:
+            return
+        if self._begun:
+            self.talk.resume(self._begun)
+        else:
+            self.talk.begin(self._question.id, facts or {})
+        if self.dropped:
+            self.talk.leave_out(self._question.id, self._told)
+        self.talk.write(answer)
+        self.talk.end(facts or {})
+
+    def _last(self) -> StoredMessage:
+        for stored in reversed(self.talk.path()):
+            if stored.role is Role.USER:
+                return stored
+        raise InvalidInput("there is no message to answer again")
+
+    def _request(self, question: StoredMessage, begun: StoredMessage | None = None) -> Request:
+        self._question, self._begun = question, begun
+        told = self.talk.prompt(question.id)
+        fitted = fit(told, self._form.tokens, self._room)
         self.dropped = fitted.dropped
+        self._told = sum(message.role is not Role.SYSTEM for message in fitted.messages)
         seed = self._seed
         self._seed = (seed + 1) % 2**64
         sampling = replace(self._settings.sampling, seed=seed)
-        return replace(self._settings, prompt=fitted.tokens, sampling=sampling)
+        prompt = (*fitted.tokens, *self._form.continuation(begun.text if begun else ""))
+        return replace(self._settings, prompt=prompt, sampling=sampling)

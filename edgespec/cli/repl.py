@@ -8,14 +8,16 @@ import click
 
 from edgespec import paths
 from edgespec.cli import diagnostics
+from edgespec.cli.chats import Chats
 from edgespec.cli.conversation import Conversation
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.lines import Keyboard, Typed, read_message
 from edgespec.cli.output import Output
-from edgespec.cli.session import answer
+from edgespec.cli.session import Reply, answer
 from edgespec.engine import Engine
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.events import Finish, FinishReason, Request
+from edgespec.store.store import Store
 
 _COMMAND = re.compile(r"/[a-z]*")
 _PARTING = ("exit", "quit")
@@ -31,7 +33,9 @@ _KEYS = {
 class Repl:
     """One conversation with a loaded model; `stats` tells the cost of every answer."""
 
-    def __init__(self, engine: Engine, conversation: Conversation, *, stats: bool) -> None:
+    def __init__(
+        self, engine: Engine, conversation: Conversation, store: Store, *, stats: bool
+    ) -> None:
         self._engine = engine
         self._conversation = conversation
         self._tell_stats = stats
@@ -41,9 +45,12 @@ class Repl:
         self._keyboard = Keyboard(paths.data_dir() / "chat_history")
         self._commands: dict[str, tuple[Callable[[str], None], str, str]] = {
             "/help": (self._help, "", "shows this"),
-            "/reset": (self._reset, "", "forgets all that was said, but not the system message"),
+            "/reset": (self._reset, "", "begins anew, but for the system message"),
             "/system": (self._system, "TEXT", "sets the system message; without TEXT, removes it"),
             "/regen": (self._regenerate, "", "answers the last message once more"),
+            "/continue": (self._continue, "", "goes on with the last answer"),
+            "/edit": (self._edit, "TEXT", "answers TEXT in place of the last message"),
+            **Chats(store, conversation).commands,
             "/stats": (self._show_stats, "", "tells what the last answer cost"),
             "/save": (self._save, "FILE", "writes the conversation into a new file"),
             "/exit": (self._exit, "", "leaves"),
@@ -105,7 +112,7 @@ class Repl:
             raise click.Abort from insisted
         finally:
             self._output.end_everywhere()
-        self._conversation.record(reply.text)
+        self._conversation.record(reply.text, _facts(reply))
         if reply.finish:
             self._finished(reply.finish, request.sampling.seed)
         elif self._keyboard.interactive:
@@ -129,15 +136,23 @@ class Repl:
         diagnostics.say("\n".join(f"{key:<18} {text}" for key, text in (usage | _KEYS).items()))
 
     def _reset(self, _argument: str) -> None:
-        self._conversation.reset()
+        self._commands["/new"][0]("")
         self._confirm("the conversation is forgotten")
 
     def _system(self, argument: str) -> None:
-        self._conversation.set_system(argument)
+        self._conversation.talk.set_system(argument)
         self._confirm("the system message is " + ("set" if argument else "removed"))
 
     def _regenerate(self, _argument: str) -> None:
         self._answer(self._conversation.ask_again())
+
+    def _continue(self, _argument: str) -> None:
+        self._answer(self._conversation.go_on())
+
+    def _edit(self, text: str) -> None:
+        if not text:
+            raise InvalidInput("/edit needs a text")
+        self._answer(self._conversation.ask_anew(text))
 
     def _show_stats(self, _argument: str) -> None:
         diagnostics.say(self._stats)
@@ -157,3 +172,13 @@ class Repl:
 
     def _exit(self, _argument: str) -> None:
         self._left = True
+
+
+def _facts(reply: Reply) -> dict[str, object]:
+    """What to keep with an answer."""
+    if reply.finish is None:
+        return {"reason": "stopped"}
+    stats = reply.finish.stats
+    known = {"tokens": stats.tokens, "rate": stats.tokens_per_second, "ttft": stats.ttft}
+    facts = {key: value for key, value in known.items() if value is not None}
+    return {"reason": reply.finish.reason.value, **facts}

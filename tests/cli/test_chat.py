@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edgespec import paths
 from tests.cli.process import Terminal, edgespec
 from tests.ggufs import llama_gguf
 
@@ -145,3 +146,43 @@ def test_a_model_without_a_chat_template_gets_a_transcript(tmp_path: Path) -> No
     path = llama_gguf(tmp_path / "tiny.gguf")
     done = edgespec(*SHORT, "--model", str(path), stdin=b"hello\n")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_conversations_are_kept_and_can_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "talk.json"
+    with Terminal(*SHORT, "--temperature", "0") as chat:
+        chat.until("User: ")
+        for typed, shown in {
+            "What does len do?": "Assistant: ",
+            "/continue": "Assistant: ",
+            "/regen": "Assistant: ",
+            "/prev": "Assistant: ",
+            "/next": "Assistant: ",
+            "/edit What does max do?": "Assistant: ",
+            "/rename On builtins": "",
+            f"/export {path}": "",
+            "/new": "",
+            "/chats max": "    1  On builtins",
+            "/open 1": "User: What does max do?\n\nAssistant: ",
+            "/delete": "deleted; /undo brings it back",
+            "/chats": "there is none",
+            "/undo": "User: What does max do?\n\nAssistant: ",
+            f"/import {path}": "User: What does max do?\n\nAssistant: ",
+            "/chats builtins": "    2  On builtins\n    1  On builtins",
+            "/open 9": "there is no conversation '9'; /chats lists them",
+            "/prev ": "Assistant: ",
+            "/import nothing": "'nothing' cannot be read: No such file",
+            "/rename": "/rename needs a title",
+        }.items():
+            chat.type(f"{typed}\n")
+            text = chat.until("Assistant: ") if shown.startswith("User: ") else ""
+            assert shown in text + chat.until(PROMPT), typed
+    with Terminal(*SHORT) as chat:
+        chat.until("User: ")
+        chat.type("/chats\n")
+        assert "    2  On builtins" in chat.until(PROMPT)
+
+
+def test_what_is_piped_in_is_not_kept() -> None:
+    answers("What does len do?")
+    assert not list(paths.data_dir().rglob("*"))

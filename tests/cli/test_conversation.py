@@ -1,12 +1,15 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from edgespec.chat import ChatFormat, Message, Role
+from edgespec.chat import ChatFormat, Message
 from edgespec.cli.conversation import Conversation
 from edgespec.errors import InvalidInput
 from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
+from edgespec.store.store import Store
+from edgespec.store.talk import Talk
 
 
 class Words(ChatFormat):
@@ -18,10 +21,16 @@ class Words(ChatFormat):
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         return [int(word) for message in messages for word in message.content.split()]
 
+    def continuation(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
 
-def conversation(n_ctx: int = 100, seed: int = 7, system: str | None = None) -> Conversation:
+
+STORE = Store(Path(":memory:"))
+
+
+def conversation(n_ctx: int = 100, seed: int = 7, system: str = "") -> Conversation:
     settings = Request(prompt=(), sampling=SamplingParams(seed=seed), max_tokens=8, stop=("END",))
-    return Conversation(Words(), settings, n_ctx, system)
+    return Conversation(Words(), settings, n_ctx, Talk(STORE, system=system))
 
 
 def test_a_request_holds_all_that_was_said() -> None:
@@ -75,26 +84,43 @@ def test_there_is_nothing_to_answer_again_at_the_beginning() -> None:
         chat.ask_again()
     chat.ask("1")
     chat.record("2")
-    chat.reset()
+    chat.talk = Talk(STORE)
     with pytest.raises(InvalidInput):
         chat.ask_again()
+    with pytest.raises(InvalidInput):
+        chat.go_on()
 
 
-def test_reset_keeps_the_system_message() -> None:
-    chat = conversation(system="1")
-    chat.ask("2")
+def test_an_answer_can_be_gone_on_with() -> None:
+    chat = conversation()
+    chat.ask("1")
+    chat.record("2 ")
+    assert chat.go_on().prompt == (1, 2)
     chat.record("3")
-    chat.reset()
-    assert chat.messages == [Message(Role.SYSTEM, "1")]
+    assert [message.content for message in chat.messages] == ["1", "2 3"]
+    chat.ask("4")
+    with pytest.raises(InvalidInput):
+        chat.go_on()
+
+
+def test_a_question_can_be_put_anew() -> None:
+    chat = conversation()
+    for number in ("1", "3"):
+        chat.ask(number)
+        chat.record(str(int(number) + 1))
+    assert chat.ask_anew("9").prompt == (1, 2, 9)
+    chat.record("8")
+    assert [message.content for message in chat.messages] == ["1", "2", "9", "8"]
+    assert len(chat.talk.tree) == 6
 
 
 def test_the_system_message_can_be_replaced_and_removed() -> None:
     chat = conversation(system="1")
     chat.ask("2")
     chat.record("3")
-    chat.set_system("9")
+    chat.talk.set_system("9")
     assert chat.ask("4").prompt == (9, 2, 3, 4)
-    chat.set_system("")
+    chat.talk.set_system("")
     assert chat.ask("4").prompt == (2, 3, 4)
 
 
@@ -105,7 +131,10 @@ def test_the_oldest_exchanges_leave_a_full_context() -> None:
         assert len(chat.ask(str(number)).prompt) <= 12
         dropped += chat.dropped
         chat.record(str(number))
-    assert dropped * 2 == 16 - len(chat.messages) > 0
+    assert dropped > 0
+    assert len(chat.messages) == 16
+    first, second = chat.ask("8").prompt[0], chat.ask("9").prompt[0]
+    assert first == second
 
 
 def test_a_question_that_is_too_long_costs_nothing_that_was_said() -> None:

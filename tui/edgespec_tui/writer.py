@@ -7,11 +7,11 @@ from typing import Any
 
 from edgespec.errors import EdgespecError
 from edgespec.events import Finish, Notice, Round, Source, Token
+from edgespec.store.talk import Talk
 from edgespec_tui.answering import AnswerEvent, Answering, Ended, Prepared, Question
 from edgespec_tui.live import Live
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
-from edgespec_tui.talk import Talk
 from edgespec_tui.widgets.answer import AnswerView
 
 _SAVE_EVERY = 0.5
@@ -31,6 +31,8 @@ class _Job:
     talk: Talk
     view: AnswerView
     live: Live
+    kept: int | None = None
+    """How many messages found room in the prompt, if others did not."""
 
 
 class Writer:
@@ -122,7 +124,7 @@ class Writer:
             elif isinstance(event, Notice):
                 self._tell(event.text)
             elif isinstance(event, Prepared) and event.dropped:
-                job.talk.leave_out(event.messages)
+                job.kept = event.messages
                 self._tell(f"the context is full: the oldest {event.dropped} exchanges left it")
         self._fresh = self._fresh or bool(events)
         text = "".join(pieces)
@@ -135,6 +137,9 @@ class Writer:
     async def _end(self, job: _Job, failure: EdgespecError | None) -> None:
         self._job = None
         answer = job.talk.end(job.live.facts())
+        # A question that is too long gets no answer, and shall not cost what was said before.
+        if job.kept is not None and answer.parent is not None and answer.text:
+            job.talk.leave_out(answer.parent, job.kept)
         if job.view.is_attached:
             await job.view.finish(answer)
         if failure:

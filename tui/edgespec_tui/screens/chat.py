@@ -12,12 +12,12 @@ from textual.widgets import Footer, Input
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.store.records import StoredMessage
 from edgespec.store.store import Store
+from edgespec.store.talk import Talk
 from edgespec_tui.actions import BY_ID, Action, screen_bindings
 from edgespec_tui.answering import Question
 from edgespec_tui.commands.clipboard import BlockCursor
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
-from edgespec_tui.talk import Talk
 from edgespec_tui.widgets.answer import AnswerView
 from edgespec_tui.widgets.entry import Entry
 from edgespec_tui.widgets.hardware import Hardware

@@ -100,14 +100,13 @@ class Talk:
         told = [stored.message for stored in path if stored.id not in self._left_out]
         return (*([Message(Role.SYSTEM, self.system)] if self.system else []), *told)
 
-    def leave_out(self, kept: int) -> None:
-        """From now on, prompts have only the last `kept` messages of those before the answer.
+    def leave_out(self, question: int, kept: int) -> None:
+        """From now on, prompts have only the last `kept` of the messages up to `question`.
 
         Else every prompt would begin elsewhere than the one before, and nothing that the model's
         cache holds would be of use.
         """
-        assert self.answer is not None
-        before = self.tree.path_to(self.answer.parent)
+        before = self.tree.path_to(question)
         self._left_out |= {stored.id for stored in before[: len(before) - kept]}
 
     def _add(self, parent: int | None, role: Role, text: str, **more: Any) -> StoredMessage:

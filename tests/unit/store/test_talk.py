@@ -7,7 +7,7 @@ import pytest
 
 from edgespec.messages import Message, Role
 from edgespec.store.store import Store
-from edgespec_tui.talk import Talk
+from edgespec.store.talk import Talk
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_what_found_no_room_once_stays_left_out(store: Store) -> None:
         exchange(talk, f"q{number}", f"a{number}")
     question = talk.say("q3", talk.tree.leaf)
     talk.begin(question.id, {})
-    talk.leave_out(3)
+    talk.leave_out(question.id, 3)
     talk.write("a3")
     talk.end({})
     assert texts(talk.prompt(question.id)) == ["System", "q2", "a2", "q3"]
