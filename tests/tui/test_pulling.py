@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual.widgets import OptionList
 
 from edgespec.hub.client import Hub
 from edgespec.hub.patience import Patience
@@ -33,7 +34,7 @@ def test_a_model_is_pulled_while_one_chats(server: HubServer) -> None:
     async def story() -> None:
         async with driving(size=(100, 30)) as chat:
             await chat.send("/pull hf:me/tiny-GGUF")
-            await chat.until(lambda: f"↓ {TINY}" in chat.picture())
+            await chat.until(lambda: "↓ hf:me/tiny-GGUF" in chat.picture())
             await chat.send("hello")
             assert chat.said == ["hello"]
             await chat.send("/pull hf:me/other")
@@ -41,6 +42,9 @@ def test_a_model_is_pulled_while_one_chats(server: HubServer) -> None:
             await chat.until(lambda: chat.told(f"{TINY} is here; /model {TINY} loads it"))
             await chat.until(lambda: "↓" not in chat.picture())
             await chat.press("f3")
+            listed = chat.app.screen.query_one(OptionList)
+            await chat.until(lambda: listed.option_count > 1)
+            await chat.press("end")
             await chat.until(lambda: TINY in chat.picture())
 
     drive(story())
@@ -58,8 +62,13 @@ def test_a_pull_can_be_stopped_and_goes_on(server: HubServer) -> None:
             await chat.until(lambda: chat.told("the pull was stopped"))
             sent = server.total_sent
             await chat.press("f3")
-            await chat.until(lambda: "not complete, Enter goes on" in chat.picture())
-            await chat.press("down", "enter")
+            listed = chat.app.screen.query_one(OptionList)
+            await chat.until(lambda: listed.option_count > 1)
+            listed.highlighted = listed.option_count - 1
+            await chat.pilot.pause(0.1)
+            assert f"{TINY}" in chat.picture()
+            assert "Enter pulls it" in chat.picture()
+            await chat.press("enter")
             await chat.until(lambda: chat.told(f"{TINY} is here"))
             assert server.total_sent - sent < 1_800_000
 

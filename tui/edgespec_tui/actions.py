@@ -261,10 +261,10 @@ ACTIONS = (
     Action(
         "pull",
         "Pull a model",
-        "Get a model from the Hub in the background; without a name, stop that.",
+        "Get a model and its drafter in the background; without a name, stop that.",
         views.pull,
         word="pull",
-        argument="[hf:OWNER/REPO]",
+        argument="[NAME]",
     ),
     Action(
         "palette",

@@ -9,10 +9,11 @@ from edgespec.errors import Cancelled, EdgespecError
 if TYPE_CHECKING:
     from edgespec.hub.client import Hub
     from edgespec.hub.progress import Progress
+    from edgespec.pulling import Plan
 
 
 class Pulling:
-    """Gets the model `name`, on a thread, from `hub` or else the user's.
+    """Gets the model `name` and its drafter, on a thread, from `hub` or else the user's.
 
     `done` of `total` bytes are here. In the end `outcome` is the installed model's name, why there
     is none, or nothing if `stop` came first; what was fetched until then is kept.
@@ -24,7 +25,7 @@ class Pulling:
         self.note = "looking"
         self.outcome: str | EdgespecError | None = None
         self._hub = hub
-        self._files: dict[str, int] = {}
+        self._files: dict[tuple[str, str], int] = {}
         self._stop = Event()
         self._thread = Thread(target=self._run, name="edgespec-pull", daemon=True)
         self._thread.start()
@@ -55,20 +56,16 @@ class Pulling:
 
     def _pull(self) -> str:
         # Not at the top: the Hub's client would delay the first picture.
-        from edgespec.hub.choice import CONTEXT, Chooser, Room, this_machine
-        from edgespec.hub.client import Hub
-        from edgespec.hub.install import install
-        from edgespec.hub.names import parse
-        from edgespec.library import Library
+        from edgespec.pulling import PullOptions, pull
 
-        wish, hub, library = parse(self.name), self._hub or Hub(), Library()
-        room = Room(this_machine(), CONTEXT, True)
-        chosen = Chooser(hub, library, self._stop).choose(wish, room)
-        self.total = chosen.model.size
-        (model,) = install(hub, library, [chosen], self._take, self._stop)
-        return model.name
+        installed = pull(
+            self.name, PullOptions(), self._plan, self._take, self._stop, hub=self._hub
+        )
+        return self.name if not self.name.startswith("hf:") else installed[-1].name
+
+    def _plan(self, plan: "Plan") -> None:
+        self.total = sum(chosen.model.size for chosen in plan.models)
 
     def _take(self, progress: "Progress") -> None:
-        self.name = progress.model
-        self._files = {**self._files, progress.file: progress.done}
-        self.note = progress.note or progress.state.value
+        self._files = {**self._files, (progress.model, progress.file): progress.done}
+        self.note = progress.note or f"{progress.state.value} {progress.file}"

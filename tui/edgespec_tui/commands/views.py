@@ -86,7 +86,7 @@ def models(screen: "ChatScreen", name: str) -> None:
     app = screen.chat_app
 
     def chosen(name: str | None) -> None:
-        if name and name.startswith("hf:") and not _is_here(name):
+        if name and _is_to_be_pulled(name):
             pull(screen, name)
         elif name:
             _change(screen, {"model": name, "drafter": ""})
@@ -140,11 +140,12 @@ def _change(screen: "ChatScreen", changes: dict[str, Any]) -> None:
         screen.complain(error)
 
 
-def _is_here(name: str) -> bool:
-    from edgespec.library import Library
+def _is_to_be_pulled(name: str) -> bool:
+    """Whether a model has a name but is not here, or not all of it."""
+    from edgespec.inventory import items
 
-    found = Library().find(name)
-    return found is not None and found.complete
+    known = next((item for item in items() if item.name == name), None)
+    return not known.present if known else name.startswith("hf:")
 
 
 def _about(screen: "ChatScreen") -> str:

@@ -73,15 +73,17 @@ class ModelsScreen(ModalScreen[str]):
             self.dismiss(text)
 
     def _row(self, offer: Offer) -> Content:
-        speed = self._speeds(offer.name)
+        mark = "● " if offer.name == self._current else "  "
+        facts = [size_text(offer.size)] if offer.size else []
+        facts += self._here(offer) if offer.present else ["Enter pulls it"]
+        detail = "  " + " · ".join([*facts, offer.description])
+        first = Content.assemble((mark, "$primary"), (printable(offer.name), "bold"))
+        return Content("\n").join([first, Content.styled(printable(detail), "$muted")])
+
+    def _here(self, offer: Offer) -> list[str]:
+        """What is known of a model that can be loaded."""
         fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
-        if not offer.present:
-            fits = "not complete, Enter goes on"
+        speed = self._speeds(offer.name)
         rates = [f"{speed:.0f} tok/s in its last answer"] if speed else []
         rates += [f"{offer.rate:.0f} predicted"] if offer.rate else []
-        known = ", ".join(rates) or "speed not known"
-        mark = "● " if offer.name == self._current else "  "
-        detail = f"  {size_text(offer.size)} · {fits} · {known} · {offer.description}"
-        name = (printable(offer.name), "bold")
-        first = Content.assemble((mark, "$primary"), name)
-        return Content("\n").join([first, Content.styled(printable(detail), "$muted")])
+        return [fits, ", ".join(rates) or "speed not known"]
