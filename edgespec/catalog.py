@@ -67,6 +67,11 @@ class Entry:
         return _place(self.record, self.record.drafter) if self.record.drafter else None
 
     @property
+    def remote(self) -> bool:
+        """Whether its target comes from the Hub."""
+        return self.record.target.startswith(PREFIX)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The target's and the drafter's."""
         return (self.target, self.drafter) if self.drafter else (self.target,)

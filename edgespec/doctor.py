@@ -76,7 +76,8 @@ class Report:
     """All that `edgespec doctor` tells. `asdict` of it can be written as JSON.
 
     `slow` says what makes this machine slower than it could be, one thing in each line;
-    `packages` are versions, None for what is not installed; `models` are the catalogue's pairs;
+    `packages` are versions, None for what is not installed; `models` are the
+    catalogue's pairs, but for those that were not pulled;
     `native` is whatever the caller found out from the native libraries.
     """
 
@@ -113,7 +114,11 @@ def collect(native: Mapping[str, str] | None = None) -> Report:
             "cache": str(paths.cache_dir()),
             "log": str(paths.log_dir()),
         },
-        models={pair.name: ModelFiles(pair.present, pair.size) for pair in catalog.entries()},
+        models={
+            pair.name: ModelFiles(pair.present, pair.size)
+            for pair in catalog.entries()
+            if pair.present or not pair.remote
+        },
         native=dict(native or {}),
     )
 

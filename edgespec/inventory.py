@@ -37,12 +37,13 @@ class Item:
 
 
 def items() -> list[Item]:
-    """The catalogue's pairs, then what was pulled, then what other programs hold."""
-    return [
+    """The catalogue's pairs, what was pulled, what other programs hold; what is here first."""
+    found = [
         *map(_of_catalogue, catalog.entries()),
         *map(_of_library, Library().installed()),
         *map(_of_others, foreign.models()),
     ]
+    return sorted(found, key=lambda item: not item.present)
 
 
 def details(name: str) -> dict[str, object]:

@@ -77,7 +77,7 @@ def _own() -> dict[str, Path]:
     found = {
         entry.name: entry.drafter or entry.target
         for entry in catalog.entries()
-        if entry.present and not str(entry.record.target).startswith(PREFIX)
+        if entry.present and not entry.remote
     }
     pulled = Library().installed()
     return found | {model.name: model.path for model in pulled if model.complete}

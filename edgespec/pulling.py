@@ -72,7 +72,7 @@ def _wishes(name: str, options: PullOptions) -> tuple[Wish, Wish | None]:
     """The target and the drafter that `name` and `options` mean."""
     entries = catalog.load().entries
     if entry := entries.get(name):
-        if not entry.record.target.startswith(PREFIX):
+        if not entry.remote:
             raise InvalidInput(f"{name} needs no pulling: it is a file, {entry.target}")
         target, usual = parse(entry.record.target), entry.record.drafter
     else:
@@ -90,8 +90,9 @@ def _wishes(name: str, options: PullOptions) -> tuple[Wish, Wish | None]:
 
 def _is_about(entry: catalog.Entry, wish: Wish) -> bool:
     """Whether the catalogue pairs the repository of `wish` with a drafter."""
-    source = entry.record.target
-    return source.startswith(PREFIX) and parse(source).repository.lower() == wish.repository.lower()
+    if not entry.remote:
+        return False
+    return parse(entry.record.target).repository.lower() == wish.repository.lower()
 
 
 def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOptions) -> Plan:

@@ -102,6 +102,7 @@ def rm(name: str) -> None:
 
     Files that another model or another program uses stay.
     """
+    from edgespec.cli.table import size_text
     from edgespec.errors import EdgespecError
     from edgespec.library import Library
 
@@ -111,7 +112,7 @@ def rm(name: str) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise EdgespecError(f"{installed.name} cannot be removed: {reason}") from error
-    Output().write(f"{installed.name} is removed, {freed / 1e9:.2f} GB are free again\n")
+    Output().write(f"{installed.name} is removed, {size_text(freed)} are free again\n")
 
 
 @models.command(context_settings=ENVIRONMENT)
@@ -142,15 +143,13 @@ def _installed(name: str) -> "Installed":
 
 
 def _row(item: "Item") -> tuple[str, ...]:
-    size = _size(item.size) if item.size else ""
+    from edgespec.cli.table import size_text
+
+    size = size_text(item.size) if item.size else ""
     if not item.present:
         size = f"{size} to pull".strip()
     context = str(item.context) if item.context else "-"
     return item.name, size, context, item.licence or "-", item.description
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _facts(facts: dict[str, object]) -> str:

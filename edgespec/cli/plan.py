@@ -29,12 +29,12 @@ def plan(
         raise click.UsageError("name the model once, as an argument or with --model")
 
     from edgespec import machines
-    from edgespec.catalog import resolve
+    from edgespec.matchmaking import best_pair
     from edgespec.placement import ask, choose
     from edgespec.placement import explain as words
     from edgespec.placement.enumerate import Pins
 
-    pair = resolve(name or model.model, model.drafter, speculate=not model.no_speculate)
+    pair = best_pair(name or model.model, model.drafter, speculate=not model.no_speculate)
     question = ask.question(pair, model.context or 0, model.kv_type)
     machine = machines.load(for_machine) if for_machine else machines.here(measure_again=True)
     threads = model.threads or 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgespec.cli import diagnostics
 from edgespec.cli.output import Output, is_terminal
+from edgespec.cli.table import size_text
 from edgespec.hub.choice import Chosen
 from edgespec.hub.names import base, shown
 from edgespec.hub.progress import Progress, State
@@ -97,7 +98,7 @@ class _Lines:
             self._notes[progress.file] = progress.note
             diagnostics.note(f"{shown(base(progress.file))}: {shown(progress.note)}")
         done = _percent(progress)
-        if progress.state is State.DONE or done >= self._told.get(progress.file, 0) + _STEP:
+        if done >= self._told.get(progress.file, 0) + _STEP:
             self._told[progress.file] = done - done % _STEP
             diagnostics.say(f"{shown(base(progress.file))}: {self._told[progress.file]} %")
 
@@ -172,10 +173,10 @@ def _bars() -> Iterator[_Bars]:
 
 
 def describe(chosen: Chosen) -> str:
-    """What will be fetched and what it will need, in one line."""
+    """What will be there and what it will need, in one line."""
     licence = f", licence {shown(chosen.licence)}" if chosen.licence else ""
     return (
-        f"{shown(chosen.model.name)}: {chosen.model.size / 1e9:.2f} GB to fetch, about "
+        f"{shown(chosen.model.name)}: {size_text(chosen.model.size)}, about "
         f"{chosen.needs / 2**30:.1f} GiB of memory to run{licence}"
     )
 

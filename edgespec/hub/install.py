@@ -90,6 +90,6 @@ def _require_room(folder: Path, jobs: Sequence[Job]) -> None:
     free = shutil.disk_usage(ground).free
     if missing and missing + _SPARE > free:
         raise DownloadFailed(
-            f"{missing / 1e9:.2f} GB are missing and {free / 1e9:.2f} GB are free in {folder}",
+            f"{missing / 1e6:,.1f} MB are missing and {free / 1e6:,.1f} MB are free in {folder}",
             "free some, or set EDGESPEC_HOME to a folder on another disk",
         )

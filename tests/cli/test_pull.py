@@ -71,8 +71,9 @@ def test_from_nothing_to_an_answer(edgespec: Run, data: bytes, edgespec_home: Pa
     assert done.returncode == 0
     assert done.stdout == f"{TINY} is here: edgespec run -m {TINY}\n"
     first, *lines = done.stderr.splitlines()
-    assert first.startswith(f"{TINY}: 0.00 GB to fetch, about 0.0 GiB of memory to run, licence ap")
-    assert lines[-1] == "tiny-Q8_0.gguf: 100 %"
+    assert first.startswith(f"{TINY}: 2.1 MB, about 0.0 GiB of memory to run, licence apache-2.0")
+    assert lines.count("tiny-Q8_0.gguf: 100 %") == 1
+    assert len(lines) <= 10
     done = edgespec("run", "-m", TINY, "-n", "3", "--threads", "1", "--no-speculate", "hi")
     assert (done.returncode, done.stderr.count("error")) == (0, 0)
     (listed,) = (
@@ -403,7 +404,7 @@ def test_killed_twenty_times(
         twice = _fetched(server) - size
     (file,) = edgespec_home.rglob("*.gguf")
     assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
-    assert 0 < twice <= kills << 20
+    assert 0 <= twice <= kills << 20
 
 
 def _fetched(server: HubServer) -> int:

@@ -242,7 +242,7 @@ def test_verifying(puller: Puller) -> None:
 def test_a_disk_that_is_too_small(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DownloadFailed, match=r"are missing and 0\.00 GB are free in"):
+    with pytest.raises(DownloadFailed, match=r"MB are missing and 1\.0 MB are free in"):
         puller.pull(LARGE)
     assert not puller.library.installed()
 
