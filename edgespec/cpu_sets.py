@@ -11,8 +11,8 @@ _SLOW = 0.75
 """A core that runs below this part of the fastest one's measured speed holds the others up."""
 _MOST = 512
 """Threads for which ggml has room."""
-_ALONE = 4
-"""Machines of at most this many cores try every core alone, too."""
+_FEW = 4
+"""Machines of at most this many cores try every core alone, too, and cannot spare one."""
 
 
 class Spread(Enum):
@@ -52,7 +52,7 @@ def default(topology: Topology, threads: int = 0) -> CpuSet:
     """What to compute on before anything was measured; with `threads`, on that many.
 
     One thread on each fast core, because llama.cpp splits much of its work evenly and waits for
-    the slowest thread.
+    the slowest thread; but for one of many, if there are no slower ones to do all else.
     """
     first = next(_generate(topology))
     if threads:
@@ -78,26 +78,39 @@ def candidates(topology: Topology, speeds: Mapping[int, float] | None = None) ->
 def _generate(topology: Topology) -> Iterator[CpuSet]:
     fast = topology.of_kind(topology.kinds[0]) if topology.kinds else ()
     usable = topology.usable
-    limit = _limit(topology)
     nodes = tuple(sorted({core.node for core in usable}))
     if len(nodes) > 1:
         yield from _over_nodes(topology, usable, nodes)
-    hybrid = len(topology.kinds) > 1
-    name, why = ("P cores", "no slower core holds them up") if hybrid else ("cores", "one each")
-    yield _set(name, fast[:limit], f"one thread per core: {why}" if not hybrid else why)
-    if len(fast) > 2:
-        yield _set(
-            f"{name} but one", fast[: min(limit, len(fast) - 1)], "one core is left for the rest"
-        )
-    if hybrid:
-        near = topology.of_kind(CoreKind.PERFORMANCE, CoreKind.EFFICIENT)
-        yield _set("P and E cores", near[:limit], "more cores for batches")
-    if any(len(core.cpus) > 1 for core in fast):
-        yield CpuSet("P cores with SMT" if hybrid else "all threads", all_cpus(fast)[:limit],
-                     "both threads of each core")  # fmt: skip
-    if len(usable) <= _ALONE:
+    yield from _hybrid(topology, fast) if len(topology.kinds) > 1 else _equal(topology, fast)
+    if len(usable) <= _FEW:
         for core in usable:
             yield _set(f"core {core.cpus[0]} alone", [core], "the others may be busy")
+
+
+def _equal(topology: Topology, fast: tuple[Core, ...]) -> Iterator[CpuSet]:
+    limit = _limit(topology)
+    if len(_spared(topology, fast)) < min(limit, len(fast)):
+        yield _set("cores but one", fast[:-1], "one core is left for all else")
+    yield _set("cores", fast[:limit], "one thread per core")
+    if any(len(core.cpus) > 1 for core in fast):
+        yield CpuSet("all threads", all_cpus(fast)[:limit], "both threads of each core")
+
+
+def _hybrid(topology: Topology, fast: tuple[Core, ...]) -> Iterator[CpuSet]:
+    """The slower cores do all else meanwhile, so that no fast one need be spared."""
+    limit = _limit(topology)
+    yield _set("P cores", fast[:limit], "no slower core holds them up")
+    near = topology.of_kind(CoreKind.PERFORMANCE, CoreKind.EFFICIENT)
+    yield _set("P and E cores", near[:limit], "more cores for batches")
+    if any(len(core.cpus) > 1 for core in fast):
+        cpus = all_cpus(fast)[:limit]
+        yield CpuSet("P cores with SMT", cpus, "both threads of each core")
+
+
+def _spared(topology: Topology, cores: tuple[Core, ...]) -> tuple[Core, ...]:
+    """All but one where there are many: the drafter's thread and the screen need one, too."""
+    spare = len(cores) > _FEW and _limit(topology) >= len(cores)
+    return cores[:-1] if spare else cores[: _limit(topology)]
 
 
 def _over_nodes(
@@ -107,7 +120,7 @@ def _over_nodes(
     limit = _limit(topology)
     yield CpuSet(
         "all nodes, interleaved",
-        first_cpus(usable[:limit]),
+        first_cpus(_spared(topology, usable)),
         "every memory channel works for one stream",
         Spread.INTERLEAVE,
         nodes,

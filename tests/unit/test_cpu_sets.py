@@ -18,9 +18,8 @@ def names(root: Path, machine: LinuxMachine) -> dict[str, CpuSet]:
 
 def test_a_hybrid_offers_its_kinds(tmp_path: Path) -> None:
     found = names(tmp_path, machines.LAPTOP)
-    assert list(found) == ["P cores", "P cores but one", "P and E cores", "P cores with SMT"]
+    assert list(found) == ["P cores", "P and E cores", "P cores with SMT"]
     assert found["P cores"].cpus == (0, 2, 4, 6, 8, 10)
-    assert found["P cores but one"].cpus == (0, 2, 4, 6, 8)
     assert found["P and E cores"].cpus == (0, 2, 4, 6, 8, 10, *range(12, 20))
     assert found["P cores with SMT"].cpus == tuple(range(12))
 
@@ -31,7 +30,7 @@ def test_a_server_offers_all_nodes_a_package_and_a_node(tmp_path: Path) -> None:
     assert (every.spread, every.nodes) == (Spread.INTERLEAVE, tuple(range(8)))
     assert (package.spread, package.nodes) == (Spread.INTERLEAVE, (0, 1, 2, 3))
     assert (node.spread, node.nodes) == (Spread.BIND, (0,))
-    assert (every.threads, package.threads, node.threads) == (48, 24, 6)
+    assert (every.threads, package.threads, node.threads) == (47, 24, 6)
     assert node.cpus == tuple(range(6))
 
 
@@ -40,9 +39,16 @@ def test_a_small_machine_tries_each_core_alone(tmp_path: Path) -> None:
     assert {one.cpus for one in found.values()} == {(0, 1), (0,), (1,)}
 
 
+def test_one_of_many_equal_cores_is_spared() -> None:
+    assert cpu_sets.default(detect.plain(8)).cpus == tuple(range(7))
+    assert cpu_sets.default(detect.plain(4)).cpus == tuple(range(4))
+    assert [one.threads for one in cpu_sets.candidates(detect.plain(8))] == [7, 8]
+
+
 def test_a_quota_bounds_all(tmp_path: Path) -> None:
     found = names(tmp_path, machines.CONTAINER)
     assert max(one.threads for one in found.values()) == 3
+    assert next(iter(found)) == "cores"
 
 
 def test_half_a_cpu_is_one_thread(tmp_path: Path) -> None:

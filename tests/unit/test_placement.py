@@ -59,7 +59,7 @@ def test_a_server_without_devices_interleaves_over_all_nodes(tmp_path: Path) -> 
     assert chosen.placement.target == TargetPlace()
     assert chosen.placement.drafter == CPU
     assert plan.chosen.reason.why is Why.FASTEST
-    assert (plan.cpus.spread, plan.cpus.threads) == (Spread.INTERLEAVE, 48)
+    assert (plan.cpus.spread, plan.cpus.threads) == (Spread.INTERLEAVE, 47)
     assert chosen.forecast.bound == CPU
     assert 4 < chosen.forecast.plain_rate < 350 / 38
 
