@@ -109,7 +109,7 @@ def test_this_machine() -> None:
 
 def test_a_small_buffer_is_read() -> None:
     speed = bandwidth.measure((0,), 1 << 20)
-    assert speed.together == speed.alone > 1e8
+    assert speed.together >= speed.alone > 1e8
 
 
 def test_the_best_that_was_seen_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
