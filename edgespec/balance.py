@@ -112,15 +112,24 @@ class Balancer:
         return Balance(*cpus, time.time())
 
 
-def settle(balancer: Balancer, file: Path, *, again: bool = False) -> Balance:
+def settle(
+    balancer: Balancer,
+    file: Path,
+    candidates: Callable[[], Sequence[CpuSet]] | None = None,
+    *,
+    again: bool = False,
+) -> Balance:
     """What is kept in `file` if it still holds, else measured now and kept; the context is bound.
 
-    With `again`, something about the machine has changed: it is measured in any case.
+    `candidates` tells what to measure if that takes a while to find out. With `again`, something
+    about the machine has changed: it is measured in any case.
     """
     kept = None if again else load(file)
-    known = {one.cpus for one in balancer.candidates}
-    if kept and not kept.old and {kept.single, kept.batch} <= known and balancer.holds(kept):
+    usable = {cpu for one in balancer.candidates for cpu in one.cpus}
+    if kept and not kept.old and {*kept.single, *kept.batch} <= usable and balancer.holds(kept):
         return kept
+    if candidates:
+        balancer.candidates = candidates()
     balance = balancer.measure()
     save(file, balance)
     return balance

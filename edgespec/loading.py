@@ -195,9 +195,14 @@ class _Loader:
         if self._options.threads or threads == 1 or not isinstance(target, Bindable):
             return None
         topology = detect.here()
-        speeds = bandwidth.core_speeds(first_cpus(topology.usable))
-        balancer = Balancer(target, cpu_sets.candidates(topology, speeds))
-        return balance.settle(balancer, ask.balance_file(self._pair.target), again=again)
+
+        def candidates() -> list[CpuSet]:
+            speeds = bandwidth.core_speeds(first_cpus(topology.usable))
+            return cpu_sets.candidates(topology, speeds)
+
+        balancer = Balancer(target, cpu_sets.candidates(topology))
+        file = ask.balance_file(self._pair.target)
+        return balance.settle(balancer, file, candidates, again=again)
 
     def _key(
         self, target: Context, placement: Placement, threads: int, balanced: Balance | None

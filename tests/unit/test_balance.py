@@ -85,6 +85,19 @@ def test_a_change_is_measured_in_any_case(tmp_path: Path) -> None:
     assert balance.settle(balancer(context), file, again=True).single == SECOND
 
 
+def test_what_is_kept_is_not_looked_for_again(tmp_path: Path) -> None:
+    context, file = TwoCores((0.3, 1.0)), tmp_path / "key.json"
+    asked: list[int] = []
+
+    def sets() -> list[CpuSet]:
+        asked.append(1)
+        return candidates(detect.plain(2), {0: 0.3, 1: 1.0})
+
+    for _ in range(3):
+        assert balance.settle(balancer(context), file, sets).single == SECOND
+    assert len(asked) == 1
+
+
 def test_other_processors_for_batches() -> None:
     class Hybrid(TwoCores):
         """A slow core that helps with batches only."""
