@@ -78,6 +78,7 @@ class _Loader:
         self._options = options
         self._on_progress = on_progress
         self._stack = stack
+        self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
 
     def load(self) -> Engine:
@@ -93,13 +94,12 @@ class _Loader:
             try:
                 return self._load(question, placement, known.cpus)
             except (ModelFileError, NotEnoughMemory, BackendError):
-                if not placement.devices:
+                if self._stopped or not placement.devices:
                     raise
             self._stack.close()
             failed.append(placement)
-            if self._on_progress:
-                refused = " and ".join(sorted(placement.devices))
-                self._on_progress(f"{refused} failed, trying the next plan", 0.0)
+            refused = " and ".join(sorted(placement.devices))
+            self._tell(f"{refused} failed, trying the next plan", 0.0)
 
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Engine:
         place, threads = placement.target, self._threads(question, placement)
@@ -132,8 +132,10 @@ class _Loader:
         return cpu_sets.default(detect.here(), self._options.threads).threads
 
     def _open(self, path: Path, role: str, options: ModelOptions) -> Model:
-        report = self._on_progress
-        progress = (lambda fraction: report(f"loading the {role}", fraction)) if report else None
+        def progress(fraction: float) -> bool:
+            self._stopped = not self._tell(f"loading the {role}", fraction)
+            return not self._stopped
+
         model = backend("llamacpp")(path, options, progress)
         self._stack.callback(model.close)
         return model
@@ -187,8 +189,11 @@ class _Loader:
         return policy, known.acceptance
 
     def _report(self, fraction: float) -> None:
-        if self._on_progress:
-            self._on_progress("measuring this machine", fraction)
+        self._tell("measuring this machine", fraction)
+
+    def _tell(self, what: str, fraction: float) -> bool:
+        """Tell whoever listens; False if they want no more."""
+        return self._on_progress is None or self._on_progress(what, fraction)
 
     def _balance(self, target: Context, threads: int, *, again: bool = False) -> Balance | None:
         """Let the target's threads run where they are fastest, None if that was decided."""

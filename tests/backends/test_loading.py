@@ -63,6 +63,15 @@ def test_a_card_that_fails_is_done_without(card: NoCard) -> None:
     assert "CUDA0 failed, trying the next plan" in seen
 
 
+def test_who_stops_the_loading_gets_no_other_plan(card: NoCard) -> None:
+    def stop(what: str, fraction: float) -> bool:
+        return False
+
+    with pytest.raises(ModelFileError, match="loading was stopped"):
+        load(PAIR, LoadOptions(n_ctx=256), stop)
+    assert [device for _, device in card.tried].count("") == 1
+
+
 def test_what_was_pinned_is_not_replaced(card: NoCard) -> None:
     with pytest.raises((ModelFileError, NotEnoughMemory), match=r"out of memory|does not fit"):
         load(PAIR, LoadOptions(n_ctx=256, pins=Pins("CUDA0", -1, "CUDA0")))
