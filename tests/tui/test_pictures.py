@@ -50,8 +50,11 @@ def compare(chat: Driver, name: str) -> None:
 async def settle(chat: Driver) -> None:
     """Let what moves come to rest, and notifications go."""
     chat.app.clear_notifications()
-    for _ in range(3):
+    before, still = "", 0
+    while still < 3:
         await chat.pilot.pause(0.05)
+        now = chat.picture()
+        before, still = now, still + 1 if now == before else 0
 
 
 def strips(chat: Driver) -> list[Strip]:
