@@ -95,6 +95,7 @@ class Engine:
             request.sampling,
             request.prompt,
             grammar=self.target.grammar(grammar) if grammar is not None else None,
+            choice=request.choice,
         )
         return self._stream(request, sampler, on_round)
 

@@ -28,7 +28,7 @@ class Request:
     """One answer to produce: the whole token sequence so far and how to go on.
 
     `max_tokens` limits the answer; None means up to the end of the context. `stop` strings end
-    the answer and are not part of it.
+    the answer and are not part of it. `choice` tells apart several answers to one request.
     """
 
     prompt: tuple[int, ...]
@@ -36,6 +36,7 @@ class Request:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     speculate: bool = True
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
