@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNAVAILABLE = 3
     TIMEOUT = 4
+    ROWS_FAILED = 5
     INTERRUPTED = 130
 
 

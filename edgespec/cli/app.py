@@ -19,6 +19,7 @@ _PROGRAM = "edgespec"
 _COMPLETE = "_EDGESPEC_COMPLETE"
 _COMMANDS = {
     "bench": "edgespec.cli.bench:bench",
+    "batch": "edgespec.cli.batch:batch",
     "chat": "edgespec.cli.chat:chat",
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",

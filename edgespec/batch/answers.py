@@ -1,0 +1,136 @@
+"""Output lines: a row's answer or what is wrong with it, in the format that the row came in."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from time import time
+from typing import Any
+
+from edgespec.batch.rows import Row
+from edgespec.batch.tasks import Answered
+from edgespec.events import FinishReason, Stats
+
+_OPENAI_REASONS = {
+    FinishReason.EOG: "stop",
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.CONTEXT: "length",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a row has no answer; `column` of its line if it is the line's fault."""
+
+    message: str
+    column: int | None = None
+
+
+class NativeAnswers:
+    """Lines of edgespec's own format."""
+
+    def answer(self, line: int, row: Row, samples: Sequence[Answered]) -> bytes:
+        """The line of a row that was answered."""
+        found = [_sample(answered) for answered in samples]
+        body = found[0] if len(found) == 1 else {"samples": found}
+        head = {"line": line, "id": row.id, "seed": row.settings.sampling.seed}
+        return encode({**head, **body, "error": None})
+
+    def failure(self, line: int, identity: str | int | None, failure: Failure) -> bytes:
+        """The line of a row that was not."""
+        error = {"message": failure.message, "line": line, "column": failure.column}
+        return encode({"line": line, "id": identity, "error": error})
+
+
+class OpenAIAnswers:
+    """Lines as OpenAI's Batch API writes them. `batch` tells this batch from others."""
+
+    def __init__(self, model: str, batch: str, clock: Callable[[], float] = time) -> None:
+        self._model = model
+        self._batch = batch
+        self._clock = clock
+
+    def answer(self, line: int, row: Row, samples: Sequence[Answered]) -> bytes:
+        """The line of a request that was answered."""
+        prompt = samples[0].stats.prompt_tokens
+        completion = sum(answered.stats.tokens for answered in samples)
+        choice = _completion if row.completion else _chat
+        body = {
+            "id": f"{'cmpl' if row.completion else 'chatcmpl'}-{self._batch}-{line}",
+            "object": "text_completion" if row.completion else "chat.completion",
+            "created": int(self._clock()),
+            "model": self._model,
+            "choices": [choice(answered) for answered in samples],
+            "usage": {
+                "prompt_tokens": prompt,
+                "completion_tokens": completion,
+                "total_tokens": prompt + completion,
+                "prompt_tokens_details": {"cached_tokens": samples[0].stats.cached_tokens},
+                "completion_tokens_details": {
+                    "accepted_prediction_tokens": sum(a.stats.accepted for a in samples),
+                    "rejected_prediction_tokens": sum(
+                        a.stats.drafted - a.stats.accepted for a in samples
+                    ),
+                },
+            },
+            "edgespec": {
+                "seed": row.settings.sampling.seed,
+                "stats": [_stats(answered.stats) for answered in samples],
+            },
+        }
+        return self._line(line, row.id, 200, body)
+
+    def failure(self, line: int, identity: str | int | None, failure: Failure) -> bytes:
+        """The line of a request that was not."""
+        fault = failure.column is not None
+        error = {
+            "message": failure.message,
+            "type": "invalid_request_error" if fault else "server_error",
+            "param": f"line {line}, column {failure.column}" if fault else None,
+            "code": None,
+        }
+        return self._line(line, identity, 400 if fault else 500, {"error": error})
+
+    def _line(self, line: int, identity: str | int | None, status: int, body: object) -> bytes:
+        name = f"{self._batch}-{line}"
+        response = {"status_code": status, "request_id": f"req_{name}", "body": body}
+        head = {"id": f"batch_req_{name}", "custom_id": identity}
+        return encode({**head, "response": response, "error": None})
+
+
+Answers = NativeAnswers | OpenAIAnswers
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """One line of JSON in UTF-8. Half a surrogate pair, which UTF-8 has not, stays escaped."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _sample(answered: Answered) -> dict[str, object]:
+    return {
+        "text": answered.text,
+        "finish_reason": answered.reason.value,
+        "stats": _stats(answered.stats),
+    }
+
+
+def _chat(answered: Answered) -> dict[str, object]:
+    return {
+        "index": answered.task.sample,
+        "message": {"role": "assistant", "content": answered.text, "refusal": None},
+        "logprobs": None,
+        "finish_reason": _OPENAI_REASONS[answered.reason],
+    }
+
+
+def _completion(answered: Answered) -> dict[str, object]:
+    return {
+        "index": answered.task.sample,
+        "text": answered.text,
+        "logprobs": None,
+        "finish_reason": _OPENAI_REASONS[answered.reason],
+    }
+
+
+def _stats(stats: Stats) -> dict[str, object]:
+    return asdict(stats) | {"acceptance_rate": stats.acceptance_rate}

@@ -1,0 +1,72 @@
+"""The simplest executor: one answer after the other, for models that allow nothing else."""
+
+from collections import deque
+from contextlib import closing
+
+from edgespec.batch.tasks import Answered, Failed, Load, Outcome, Task
+from edgespec.engine import Engine
+from edgespec.errors import InvalidInput
+from edgespec.events import Finish, Notice
+
+
+class SequentialExecutor:
+    """Answers tasks by an engine, in the order in which they came; see Executor."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tasks: deque[Task] = deque()
+        self._stopped = False
+        self._load = Load()
+
+    @property
+    def load(self) -> Load:
+        """One task at most is active."""
+        return self._load
+
+    @property
+    def wants(self) -> bool:
+        """One task is enough to go on."""
+        return not self._tasks
+
+    def submit(self, task: Task) -> None:
+        """Queue a task."""
+        self._tasks.append(task)
+
+    def next(self) -> Outcome | None:
+        """Answer the oldest task."""
+        if self._stopped or not self._tasks:
+            return None
+        task = self._tasks.popleft()
+        try:
+            return self._answer(task)
+        except InvalidInput as error:
+            return Failed(task, str(error))
+
+    def stop(self) -> None:
+        """Stop the running answer; there will be no further one."""
+        self._stopped = True
+        self._engine.abort()
+
+    def _answer(self, task: Task) -> Outcome | None:
+        pieces: list[str] = []
+        with closing(self._engine.generate(task.request)) as events:
+            for event in events:
+                if self._stopped:
+                    break
+                if isinstance(event, Notice):
+                    continue
+                pieces.append(event.piece)
+                if isinstance(event, Finish):
+                    self._count(event)
+                    return Answered(task, "".join(pieces), event.reason, event.stats)
+        return None
+
+    def _count(self, finish: Finish) -> None:
+        load, stats = self._load, finish.stats
+        self._load = Load(
+            active=1,
+            tokens=load.tokens + stats.tokens,
+            drafted=load.drafted + stats.drafted,
+            accepted=load.accepted + stats.accepted,
+            steps=load.steps + stats.rounds + 1,
+        )

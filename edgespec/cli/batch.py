@@ -1,0 +1,297 @@
+"""`edgespec batch`: all prompts of a file, answered into a file."""
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgespec.cli import diagnostics
+from edgespec.cli.batch_view import Stdout, totals, view
+from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.options import (
+    ENVIRONMENT,
+    ModelSettings,
+    SamplingSettings,
+    model_options,
+    read_file,
+    read_json,
+    sampling_options,
+    stats_option,
+    system_option,
+)
+from edgespec.errors import ExitCode, InvalidInput
+
+if TYPE_CHECKING:
+    from edgespec.batch.answers import Answers
+    from edgespec.batch.formats import Format
+    from edgespec.batch.journal import Scan
+    from edgespec.batch.ledger import Ledger
+    from edgespec.batch.rows import Settings
+    from edgespec.batch.source import Source
+
+_STREAM = "-"
+_SHOWN_FAULTS = 20
+_SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repeat_penalty",
+    "grammar",
+    "seed",
+)
+"""The sampling parameters that have an option."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where rows come from and go to; `output` None is stdout."""
+
+    source: str
+    output: Path | None
+    form: str | None
+    order: str
+    strict: bool
+    as_json: bool
+
+
+@click.command(context_settings=ENVIRONMENT)
+@click.argument("source", metavar="INPUT")
+@click.option(
+    "-o",
+    "--output",
+    default=_STREAM,
+    metavar="FILE",
+    show_default="stdout",
+    help="Where the answers go; an interrupted batch goes on from there.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "openai", "text"]),
+    show_default="by its name and first row",
+    help="What INPUT is: rows of JSON, OpenAI batch requests, or a prompt a line.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["input", "completed"]),
+    default="input",
+    show_default=True,
+    help="Write answers in the input's order, or as they are completed.",
+)
+@click.option("--strict", is_flag=True, help="Refuse an input with rows that cannot be used.")
+@click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
+@model_options
+@system_option
+@sampling_options
+@click.option(
+    "--grammar",
+    type=click.Path(),
+    callback=read_file,
+    metavar="FILE",
+    help="GBNF that answers follow.",
+)
+@click.option(
+    "--json-schema",
+    type=click.Path(),
+    callback=read_json,
+    metavar="FILE|JSON",
+    help="JSON schema that answers follow.",
+)
+@click.option("--raw", is_flag=True, help="Continue prompts as they are, without a chat template.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as lines of JSON.")
+@stats_option
+def batch(
+    source: str,
+    output: str,
+    form: str | None,
+    order: str,
+    strict: bool,
+    samples: int,
+    model: ModelSettings,
+    system: str | None,
+    sampling: SamplingSettings,
+    grammar: str | None,
+    json_schema: str | None,
+    raw: bool,
+    as_json: bool,
+    stats: bool,
+) -> None:
+    """Answer every row of INPUT ("-" for stdin).
+
+    Killed at any moment, the same command goes on where it stopped.
+    """
+    if grammar is not None and json_schema is not None:
+        raise click.UsageError("--grammar and --json-schema exclude each other")
+    if raw and system is not None:
+        raise click.UsageError("--raw and --system exclude each other")
+    if as_json and output == _STREAM:
+        raise click.UsageError("--json needs the answers in a file; say which with -o")
+    from edgespec.batch.rows import Settings
+
+    request = sampling.request(speculate=not model.no_speculate)
+    settings = Settings(
+        sampling=request.sampling,
+        max_tokens=request.max_tokens,
+        stop=request.stop,
+        system=system,
+        raw=raw,
+        samples=samples,
+    ).shaped(grammar, json_schema)
+    path = _regular(output)
+    files = _Files(source, path, form, order, strict, as_json)
+    _Command(files, model, settings, seeded=sampling.seed is not None).run(stats=stats)
+
+
+def _regular(output: str) -> Path | None:
+    if output == _STREAM:
+        return None
+    path = Path(output)
+    if path.exists() and not path.is_file():
+        raise click.UsageError(f"{output} is no file; for a pipe, leave out -o")
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"{output} cannot be written: there is no folder {path.parent}")
+    return path
+
+
+class _Command:
+    """One call: from files to a batch that runs, and what is said about it."""
+
+    def __init__(
+        self, files: _Files, model: ModelSettings, settings: "Settings", *, seeded: bool
+    ) -> None:
+        self._files = files
+        self._model = model
+        self._settings = settings
+        self._seeded = seeded
+
+    def run(self, *, stats: bool) -> None:
+        """All of it."""
+        from edgespec.batch.source import open_source
+
+        with ExitStack() as stack, Interrupts() as interrupts:
+            source = open_source(self._files.source)
+            stack.callback(source.close)
+            form = self._format(source)
+            if self._files.strict:
+                _require_usable(source, form, self._settings)
+            ledger = self._ledger(source, form, stack)
+            interrupts.check()
+            found = ledger.found
+            if ledger.complete:
+                diagnostics.note(f"all {found.rows} rows were answered before")
+            elif found.rows == len(source):
+                ledger.finish()
+            else:
+                found = self._answer(source, form, ledger, interrupts, stack, stats=stats)
+        if found.failed:
+            rows = "row has" if found.failed == 1 else "rows have"
+            diagnostics.note(f"{found.failed} {rows} no answer; their lines say why")
+            raise click.exceptions.Exit(ExitCode.ROWS_FAILED)
+
+    def _format(self, source: "Source") -> "Format":
+        from edgespec.batch.formats import FORMATS, FormatName, detect
+
+        return FORMATS[FormatName(self._files.form)] if self._files.form else detect(source)
+
+    def _ledger(self, source: "Source", form: "Format", stack: ExitStack) -> "Ledger":
+        """What is finished so far. Without --seed, the one that was drawn in the beginning."""
+        from edgespec.batch import ledger
+        from edgespec.batch.output import Order
+
+        path, order = self._files.output, Order(self._files.order)
+        if path is None:
+            return ledger.open_stream(Stdout(), len(source), order, stack)
+        free = () if self._seeded else ("seed",)
+        found = ledger.open_file(path, source, self._facts(form), order, stack, free)
+        seed = int(found.header["settings"]["seed"])
+        sampling = replace(self._settings.sampling, seed=seed)
+        self._settings = replace(self._settings, sampling=sampling)
+        return found
+
+    def _facts(self, form: "Format") -> dict[str, Any]:
+        """All that answers depend on, but for the rows, under the names of the options."""
+        from edgespec import measurements
+        from edgespec.catalog import resolve
+
+        settings = self._settings
+        target = resolve(self._model.model, None, speculate=False).target
+        sampling = asdict(settings.sampling)
+        return {
+            "model": f"{target.name} ({measurements.identity(target)})",
+            "format": form.name.value,
+            "order": self._files.order,
+            "context": self._model.context,
+            "system": settings.system,
+            "raw": settings.raw,
+            "samples": settings.samples,
+            "max_tokens": settings.max_tokens,
+            "stop": list(settings.stop),
+            "json_schema": settings.json_schema,
+            **{name: sampling[name] for name in _SAMPLING},
+        }
+
+    def _answer(
+        self,
+        source: "Source",
+        form: "Format",
+        ledger: "Ledger",
+        interrupts: Interrupts,
+        stack: ExitStack,
+        *,
+        stats: bool,
+    ) -> "Scan":
+        from edgespec.batch.prepare import Preparer
+        from edgespec.batch.run import Batch
+        from edgespec.batch.sequential import SequentialExecutor
+        from edgespec.cli.session import open_engine
+
+        engine = stack.enter_context(open_engine(self._model, interrupts))
+        interrupts.check()
+        executor = SequentialExecutor(engine)
+        preparer = Preparer(engine.target, engine.n_ctx, speculate=not self._model.no_speculate)
+        answers = self._answers(form, source, engine.target.description)
+        batch = Batch(source, form, self._settings, preparer, answers, executor, ledger)
+        interrupts.stop = batch.stop
+        with view(as_json=self._files.as_json) as show:
+            for progress in batch.run():
+                show(progress)
+        if interrupts.pressed:
+            again = "" if self._files.output is None else "; the same command goes on from there"
+            done = batch.progress.done
+            diagnostics.note(f"{done} of {len(source)} rows are done{again}")
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED)
+        if stats:
+            diagnostics.say(totals(batch.progress))
+        return ledger.found
+
+    def _answers(self, form: "Format", source: "Source", model: str) -> "Answers":
+        from edgespec.batch.answers import NativeAnswers, OpenAIAnswers
+        from edgespec.batch.formats import FormatName
+
+        if form.name is not FormatName.OPENAI:
+            return NativeAnswers()
+        name = f"{source.digest[:12]}-{self._settings.sampling.seed}"
+        return OpenAIAnswers(model, name)
+
+
+def _require_usable(source: "Source", form: "Format", settings: "Settings") -> None:
+    """Name every row that cannot be used; raise InvalidInput if there are any."""
+    from edgespec.batch.strict_json import Fault
+
+    faults = 0
+    for row in range(len(source)):
+        try:
+            form.read(source.read(row), settings)
+        except Fault as fault:
+            faults += 1
+            if faults <= _SHOWN_FAULTS:
+                place = f"{source.name}:{source.line(row)}:{fault.column}"
+                diagnostics.say(f"{place}: {fault.message}")
+    if faults:
+        raise InvalidInput(
+            f"{faults} of {len(source)} rows of {source.name} cannot be used",
+            "correct them, or leave out --strict to answer the others",
+        )
