@@ -53,7 +53,8 @@ class ContextOptions:
     `n_ctx` tokens of cache (0 = the model's own), batches of at most `n_batch` tokens of which at
     most `max_outputs` ask for logits, `max_sequences` sequences that share one cache (each further
     one adds room for a short branch), and `rollback` tokens that a recurrent model must be able to
-    take back. Keys and values are kept as `kv_type`: f16, q8_0 or q4_0.
+    take back. Keys and values are kept as `kv_type`: f16, q8_0 or q4_0. `ordered` makes it an
+    OrderedContext.
     """
 
     n_ctx: int = 0
@@ -62,6 +63,7 @@ class ContextOptions:
     max_sequences: int = 1
     rollback: int = 16
     kv_type: str = "f16"
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,31 @@ class Bindable(Context, Protocol):
         Called by the thread that decodes. Where the system does not let threads be bound, only
         their number changes. Raises ValueError for none.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a sequence holds: `shared` positions of sequence `parent`, then some of its own."""
+
+    sequence: int
+    parent: int
+    shared: int
+
+
+@runtime_checkable
+class OrderedContext(Context, Protocol):
+    """A context whose sequences lie in the cache in the order of their positions.
+
+    Attention adds what it finds in the order of the cache, so that only then does each sequence
+    round as it would alone. The price is that room which is given up can only be used again after
+    the rest has been laid out anew.
+    """
+
+    def discard(self, length: int, *, sequence: int) -> None:
+        """Keep the first `length` positions of a sequence; the room of the others stays taken."""
+
+    def compact(self, sequences: Sequence[Held]) -> None:
+        """Lay these sequences out from the beginning, parents first, and forget all others."""
 
 
 class Grammar(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec.errors import Aborted, InvalidInput
-from edgespec.protocols import ContextOptions, Logits, Rollback, Row, Tokenizer
+from edgespec.protocols import ContextOptions, Held, Logits, Rollback, Row, Tokenizer
 
 BUCKETS = 1009
 PATIENCE = 30.0
@@ -235,6 +235,24 @@ class FakeContext:
         assert not self._held[destination], "a copy into a sequence that holds tokens"
         assert length <= len(self._held[source]), "a copy of more than is held"
         self._held[destination] = self._held[source][:length]
+
+    def discard(self, length: int, *, sequence: int) -> None:
+        """Keep the first tokens of a sequence."""
+        self.truncate(length, sequence=sequence)
+
+    def compact(self, sequences: Sequence[Held]) -> None:
+        """Forget all other sequences; parents must come first, and hold what is shared."""
+        self._enter()
+        named: list[int] = []
+        for held in sequences:
+            if held.shared:
+                assert held.parent in named, "a parent must come before who shares with it"
+                parent = self._held[held.parent][: held.shared]
+                assert parent == self._held[held.sequence][: held.shared], "shared tokens differ"
+            named.append(held.sequence)
+        for sequence, tokens in enumerate(self._held):
+            if sequence not in named:
+                tokens.clear()
 
     def logits(self, row: int) -> Logits:
         """A view of row `row`."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgespec.errors import Aborted, BackendError, NotEnoughMemory
-from edgespec.protocols import ContextOptions, Logits, Rollback, Row
+from edgespec.protocols import ContextOptions, Held, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
@@ -47,6 +47,8 @@ class LlamaContext:
         self.n_vocab: int = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
         self.rollback_limit: int = llama.llama_n_rs_seq(self._context) if recurrent else self.n_ctx
         self.rollback = _rollback(recurrent, self.rollback_limit)
+        self._spare, self._dead = options.max_sequences, options.max_sequences + 1
+        """Sequences of an ordered context that hold what moves, and what is given up."""
         self._batch = Batch(self.n_batch)
         self._rows: Logits = np.empty((0, self.n_vocab), np.float32)
         self._address: int | None = None
@@ -107,6 +109,40 @@ class LlamaContext:
     def copy(self, source: int, destination: int, length: int) -> None:
         """Let the empty sequence `destination` share the first `length` positions of `source`."""
         llama.llama_memory_seq_cp(self._memory, source, destination, 0, length)
+
+    def discard(self, length: int, *, sequence: int) -> None:
+        """Keep the first `length` positions of a sequence; the room of the others stays taken."""
+        # A cell that is free would be the next one to be filled, out of order.
+        llama.llama_memory_seq_cp(self._memory, sequence, self._dead, length, -1)
+        llama.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
+    def compact(self, sequences: Sequence[Held]) -> None:
+        """Lay these sequences out from the beginning, parents first, and forget all others."""
+        states = [self._save(held) for held in sequences]
+        llama.llama_memory_clear(self._memory, False)
+        for held, state in zip(sequences, states, strict=True):
+            if held.shared:
+                self.copy(held.parent, held.sequence, held.shared)
+            if state:
+                self._load(held, state)
+
+    def _save(self, held: Held) -> Any:
+        """The keys and values behind what a sequence shares; empty if there are none."""
+        if self.length(held.sequence) <= held.shared:
+            return b""
+        llama.llama_memory_seq_cp(self._memory, held.sequence, self._spare, held.shared, -1)
+        size = llama.llama_state_seq_get_size_ext(self._context, self._spare, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        llama.llama_state_seq_get_data_ext(self._context, buffer, size, self._spare, 0)
+        llama.llama_memory_seq_rm(self._memory, self._spare, -1, -1)
+        return buffer
+
+    def _load(self, held: Held, state: Any) -> None:
+        read = llama.llama_state_seq_set_data_ext(self._context, state, len(state), self._spare, 0)
+        if read != len(state):
+            raise BackendError(f"the cache could not be laid out anew: {recent_errors()}")
+        llama.llama_memory_seq_cp(self._memory, self._spare, held.sequence, held.shared, -1)
+        llama.llama_memory_seq_rm(self._memory, self._spare, -1, -1)
 
     def length(self, sequence: int = 0) -> int:
         """Number of positions held."""
@@ -196,8 +232,8 @@ def _params(model: Any, options: ContextOptions, threads: int, rollback: int) ->
     branches = _BRANCH * (options.max_sequences - 1)
     params.n_ctx = (options.n_ctx or llama.llama_model_n_ctx_train(model)) + branches
     params.n_batch = params.n_ubatch = options.n_batch
-    params.n_seq_max = options.max_sequences
-    params.kv_unified = options.max_sequences > 1
+    params.n_seq_max = options.max_sequences + (2 if options.ordered else 0)
+    params.kv_unified = params.n_seq_max > 1
     # The tokens that can be taken back and one more must be fewer than a batch: an assertion.
     params.n_rs_seq = max(min(rollback, options.n_batch - 2), 0)
     params.n_outputs_max = options.max_outputs
