@@ -1,12 +1,13 @@
 """From a pair of files to an engine: every check that can be made before the weights are read."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgespec import balance, bandwidth, cpu_sets, mempolicy, paths
+from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.calibration import Calibrator
@@ -17,6 +18,7 @@ from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
 from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
+from edgespec.gguf_header import read_header
 from edgespec.measurements import Measurements, MeasurementStore
 from edgespec.pairing import require_same_vocabulary
 from edgespec.placement import ask
@@ -26,6 +28,7 @@ from edgespec.placement.question import Question
 from edgespec.placement.records import Placement
 from edgespec.protocols import Bindable, Context, ContextOptions, Model, ModelOptions, backend
 from edgespec.sources.drafter import ModelDrafter
+from edgespec.sources.source import InstantSource
 from edgespec.sources.suffix import SuffixMatch
 from edgespec.topology import detect
 from edgespec.topology.records import first_cpus
@@ -36,6 +39,8 @@ OnProgress = Callable[[str, float], bool]
 _BATCH = 512
 _MAX_DRAFTS = 16
 _LANES = 8
+_USUAL_ANSWER = 2048
+"""Positions that an answer with its prompt mostly does with, where many share a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class LoadOptions:
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
-    whatever is known of it.
+    whatever is known of it. With several `sequences` the target's context holds so many answers at
+    a time, and there is no drafter.
     """
 
     n_ctx: int = 0
@@ -56,6 +62,39 @@ class LoadOptions:
     pins: Pins = field(default_factory=Pins)
     kv_type: str = "f16"
     calibrate: bool = False
+    sequences: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A loaded pair, to be put to work by an engine or by a batch; see Engine for what they are.
+
+    `n_ctx` limits a single answer with its prompt; the context may hold more in all.
+    """
+
+    target: Model
+    context: Context
+    policy: Policy
+    acceptance: AcceptanceModel
+    drafter: ModelDrafter | None
+    close: Callable[[], None]
+    thread: ThreadPoolExecutor
+    fingerprint: str
+    n_ctx: int
+
+    def engine(self, sources: Sequence[InstantSource]) -> Engine:
+        """An engine that owns them."""
+        return Engine(
+            self.target,
+            self.context,
+            self.policy,
+            self.acceptance,
+            sources,
+            self.drafter,
+            self.close,
+            self.thread,
+            self.fingerprint,
+        )
 
 
 def load(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None) -> Engine:
@@ -64,6 +103,12 @@ def load(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
     anything is read that would not fit, VocabularyMismatch for a drafter of another family.
     """
+    parts = load_parts(pair, options, on_progress)
+    return parts.engine([SuffixMatch()] if options.speculate else [])
+
+
+def load_parts(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None) -> Parts:
+    """As `load`, but without an engine yet."""
     with ExitStack() as stack:
         return _Loader(pair, options, on_progress, stack).load()
 
@@ -81,12 +126,10 @@ class _Loader:
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
 
-    def load(self) -> Engine:
+    def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
-        question = ask.question(
-            self._pair, options.n_ctx, options.kv_type, outputs=self._max_drafts + 1
-        )
+        question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
         failed: list[Placement] = []
         while True:
@@ -101,30 +144,36 @@ class _Loader:
             refused = " and ".join(sorted(placement.devices))
             self._tell(f"{refused} failed, trying the next plan", 0.0)
 
-    def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Engine:
+    def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
             threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)
-            context = self._context(target, placement, self._max_drafts + 1)
+            context = self._target_context(target, placement)
         drafter = self._drafter(target, placement)
         thread = target_thread()
         self._stack.callback(thread.shutdown)
         known = thread.submit(self._policy, context, drafter, placement, threads)
         policy, acceptance = known.result()
-        return Engine(
+        return Parts(
             target,
             context,
             policy,
             acceptance,
-            [SuffixMatch()] if self._options.speculate else [],
             drafter,
             self._stack.pop_all().close,
             thread,
             f"{self._key(context, placement, threads, None)}-{context.n_ctx}",
+            min(memory.rounded(placement.n_ctx), context.n_ctx),
         )
+
+    @property
+    def _outputs(self) -> int:
+        """Rows of logits of one target decode: a token and its drafts, of every sequence."""
+        sequences = self._options.sequences
+        return self._max_drafts + 1 if sequences == 1 else max(2 * sequences, 32)
 
     def _threads(self, question: Question, placement: Placement) -> int:
         if placement.target.layers >= question.target_footprint().layers:
@@ -140,28 +189,55 @@ class _Loader:
         self._stack.callback(model.close)
         return model
 
-    def _context(self, model: Model, placement: Placement, outputs: int, lanes: int = 1) -> Context:
+    def _target_context(self, model: Model, placement: Placement) -> Context:
+        sequences = self._options.sequences
         options = ContextOptions(
-            n_ctx=placement.n_ctx,
+            n_ctx=placement.n_ctx if sequences == 1 else self._room(placement),
             n_batch=_BATCH,
-            max_outputs=outputs,
-            max_sequences=lanes,
+            max_outputs=self._outputs,
+            max_sequences=sequences,
             rollback=self._max_drafts + 1,
-            # Only the target's: a drafter's cache is small, and its guesses should be good.
-            kv_type=placement.kv_type if lanes == 1 else "f16",
+            kv_type=placement.kv_type,
+            ordered=sequences > 1,
         )
+        return self._context(model, options)
+
+    def _room(self, placement: Placement) -> int:
+        """Positions of a cache for many answers, as far as the processor's memory allows."""
+        least = placement.n_ctx
+        wanted = self._options.sequences * min(least, _USUAL_ANSWER)
+        if wanted <= least or placement.target.device != CPU:
+            return least
+        header = read_header(self._pair.target)
+        sizes = [
+            memory.estimate(header, n_ctx, _BATCH, self._outputs, placement.kv_type).total
+            for n_ctx in (least, wanted)
+        ]
+        # The weights are read by now. Half of what is left stays free: others want some, too.
+        share = memory.available() / 2 / max(sizes[1] - sizes[0], 1)
+        return least + int((wanted - least) * max(min(share, 1.0), 0.0))
+
+    def _context(self, model: Model, options: ContextOptions) -> Context:
         context = model.context(options)
         self._stack.callback(context.close)
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        if self._pair.drafter is None or placement.drafter is None:
+        many = self._options.sequences > 1
+        if many or self._pair.drafter is None or placement.drafter is None:
             return None
         at_device = placement.drafter != CPU
         options = ModelOptions(1, -at_device, placement.drafter if at_device else "")
         drafter = self._open(self._pair.drafter, "drafter", options)
         require_same_vocabulary(target.tokenizer, drafter.tokenizer)
-        context = self._context(drafter, placement, _LANES, _LANES)
+        lanes = ContextOptions(
+            n_ctx=placement.n_ctx,
+            n_batch=_BATCH,
+            max_outputs=_LANES,
+            max_sequences=_LANES,
+            rollback=self._max_drafts + 1,
+        )
+        context = self._context(drafter, lanes)
         return ModelDrafter(context, target.tokenizer.n_vocab, _LANES)
 
     def _policy(

@@ -65,7 +65,7 @@ def estimate(
     taken to keep the whole context, even where a window slides. Weights that llama.cpp repacks
     are counted once, although the file's pages stay until the memory is needed.
     """
-    n_ctx = -(-n_ctx // _CONTEXT_STEP) * _CONTEXT_STEP
+    n_ctx = rounded(n_ctx)
     n_tokens = len(header.strings("tokenizer.ggml.tokens"))
     n_merges = len(header.strings("tokenizer.ggml.merges"))
     return MemoryEstimate(
@@ -75,6 +75,11 @@ def estimate(
         logits=max_outputs * n_tokens * _F32,
         vocabulary=(n_tokens + n_merges) * _ENTRY,
     )
+
+
+def rounded(n_ctx: int) -> int:
+    """The size that llama.cpp gives a context of `n_ctx` tokens."""
+    return -(-n_ctx // _CONTEXT_STEP) * _CONTEXT_STEP
 
 
 def _second_embeddings(header: GgufHeader) -> int:

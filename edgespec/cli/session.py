@@ -1,17 +1,22 @@
 """From settings to a running engine, and from a request to text that streams to stdout."""
 
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from edgespec.catalog import Pair
 from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
 from edgespec.cli.output import Output
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
-from edgespec.loading import LoadOptions, load
+from edgespec.loading import LoadOptions, OnProgress, Parts, load, load_parts
 from edgespec.matchmaking import best_pair
 from edgespec.placement.enumerate import Pins
+
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,18 @@ class Reply:
 
 def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
-    pair = best_pair(settings.model, settings.drafter, speculate=not settings.no_speculate)
-    options = LoadOptions(
+    options = _options(settings)
+    return _loaded(settings, interrupts, lambda pair, report: load(pair, options, report))
+
+
+def open_parts(settings: ModelSettings, interrupts: Interrupts, sequences: int) -> Parts:
+    """Load the models that `settings` name for `sequences` answers at a time; as open_engine."""
+    options = replace(_options(settings), sequences=sequences)
+    return _loaded(settings, interrupts, lambda pair, report: load_parts(pair, options, report))
+
+
+def _options(settings: ModelSettings) -> LoadOptions:
+    return LoadOptions(
         n_ctx=settings.context or 0,
         threads=settings.threads or 0,
         draft_length=settings.draft_length or 0,
@@ -33,6 +48,14 @@ def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
         pins=Pins(settings.device, settings.gpu_layers, settings.drafter_device),
         kv_type=settings.kv_type,
     )
+
+
+def _loaded(
+    settings: ModelSettings,
+    interrupts: Interrupts,
+    load_pair: Callable[[Pair, OnProgress], _Loaded],
+) -> _Loaded:
+    pair = best_pair(settings.model, settings.drafter, speculate=not settings.no_speculate)
     with diagnostics.Progress() as progress:
 
         def report(what: str, fraction: float) -> bool:
@@ -40,7 +63,7 @@ def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
             progress.show(what, fraction)
             return True
 
-        return load(pair, options, report)
+        return load_pair(pair, report)
 
 
 def answer(
