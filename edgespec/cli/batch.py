@@ -55,6 +55,7 @@ class _Files:
     order: str
     strict: bool
     as_json: bool
+    parallel: int | None
 
 
 @click.command(context_settings=ENVIRONMENT)
@@ -82,6 +83,13 @@ class _Files:
     help="Write answers in the input's order, or as they are completed.",
 )
 @click.option("--strict", is_flag=True, help="Refuse an input with rows that cannot be used.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 128),
+    metavar="N",
+    show_default="as many as pay, by measurement",
+    help="Rows to answer at a time.",
+)
 @click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
 @model_options
 @system_option
@@ -109,6 +117,7 @@ def batch(
     form: str | None,
     order: str,
     strict: bool,
+    parallel: int | None,
     samples: int,
     model: ModelSettings,
     system: str | None,
@@ -141,7 +150,7 @@ def batch(
         samples=samples,
     ).shaped(grammar, json_schema)
     path = _regular(output)
-    files = _Files(source, path, form, order, strict, as_json)
+    files = _Files(source, path, form, order, strict, as_json, parallel)
     _Command(files, model, settings, seeded=sampling.seed is not None).run(stats=stats)
 
 
@@ -245,14 +254,17 @@ class _Command:
     ) -> "Scan":
         from edgespec.batch.prepare import Preparer
         from edgespec.batch.run import Batch
-        from edgespec.batch.sequential import SequentialExecutor
-        from edgespec.cli.session import open_engine
+        from edgespec.batch.workers import MOST, working
+        from edgespec.cli.session import open_parts
 
-        engine = stack.enter_context(open_engine(self._model, interrupts))
+        width = self._files.parallel
+        parts = open_parts(self._model, interrupts, max(width or MOST, 2))
+        executor = stack.enter_context(
+            working(parts, width, speculate=not self._model.no_speculate)
+        )
         interrupts.check()
-        executor = SequentialExecutor(engine)
-        preparer = Preparer(engine.target, engine.n_ctx, speculate=not self._model.no_speculate)
-        answers = self._answers(form, source, engine.target.description)
+        preparer = Preparer(parts.target, parts.n_ctx, speculate=not self._model.no_speculate)
+        answers = self._answers(form, source, parts.target.description)
         batch = Batch(source, form, self._settings, preparer, answers, executor, ledger)
         interrupts.stop = batch.stop
         with view(as_json=self._files.as_json) as show:

@@ -32,9 +32,8 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def texts(output: Path) -> list[str | None]:
-    lines = output.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line).get("text") for line in lines]
+def answers(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
 def test_every_row_says_what_run_says_alone(rows: Path, tmp_path: Path) -> None:
@@ -42,7 +41,7 @@ def test_every_row_says_what_run_says_alone(rows: Path, tmp_path: Path) -> None:
     done = edgespec("batch", str(rows), "-o", str(output), *FAST)
     note = "edgespec: note: 1 row has no answer; their lines say why\n"
     assert (done.returncode, done.stdout, done.stderr) == (5, "", note)
-    found = texts(output)
+    found = [row.get("text") for row in answers(output)]
     assert found[3] is None
     for number in (0, 4):
         row = number + (number > 2)
@@ -120,15 +119,27 @@ def test_what_cannot_be_done_is_one_line(arguments: tuple[str, ...], message: st
 
 def long_batch(folder: Path) -> tuple[str, ...]:
     """A batch of some seconds, in which rows finish all the time."""
-    lines = [{"prompt": QUESTIONS[n % 5], "max_tokens": 20 + n % 7} for n in range(60)]
+    lines = [{"prompt": QUESTIONS[n % 5], "max_tokens": 20 + n % 7} for n in range(200)]
     (folder / "in.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
     return ("batch", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl"), *FAST)
 
 
-def undisturbed(folder: Path) -> list[str | None]:
+def undisturbed(folder: Path) -> list[dict[str, Any]]:
     folder.mkdir()
     assert edgespec(*long_batch(folder)).returncode == 0
-    return texts(folder / "out.jsonl")
+    return answers(folder / "out.jsonl")
+
+
+def assert_same(found: list[dict[str, Any]], whole: list[dict[str, Any]]) -> None:
+    """The first rows of `whole`; where rounding could decide, the text may be another one."""
+    assert [row["line"] for row in found] == [row["line"] for row in whole[: len(found)]]
+    certain = [
+        (mine["text"], other["text"])
+        for mine, other in zip(found, whole, strict=False)
+        if not (mine["stats"]["ties"] or other["stats"]["ties"])
+    ]
+    assert [mine for mine, _ in certain] == [other for _, other in certain]
+    assert len(certain) >= len(found) // 4
 
 
 @pytest.mark.slow
@@ -137,7 +148,7 @@ def test_killed_ten_times_no_row_is_lost_repeated_or_torn(tmp_path: Path) -> Non
     command, output, random = long_batch(tmp_path), tmp_path / "out.jsonl", Random(4)
     for _ in range(10):
         process = start(*command)
-        target = (output.stat().st_size if output.exists() else 0) + random.randint(1, 2000)
+        target = (output.stat().st_size if output.exists() else 0) + random.randint(1, 8000)
         limit = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < limit:
             if output.exists() and output.stat().st_size >= target:
@@ -146,16 +157,17 @@ def test_killed_ten_times_no_row_is_lost_repeated_or_torn(tmp_path: Path) -> Non
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if output.exists():
-            assert texts(output) == whole[: len(texts(output))]
+            assert_same(answers(output), whole)
     assert edgespec(*command).returncode == 0
-    assert texts(output) == whole
+    assert len(answers(output)) == len(whole)
+    assert_same(answers(output), whole)
 
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_it_goes_on_exactly(tmp_path: Path) -> None:
     whole = undisturbed(tmp_path / "whole")
     command, output = long_batch(tmp_path), tmp_path / "out.jsonl"
-    for size in (5000, 9001):
+    for size in (20_000, 31_001):
         done = subprocess.run(
             [*COMMAND, *command],
             env=environment(),
@@ -168,9 +180,10 @@ def test_a_full_disk_is_one_line_and_it_goes_on_exactly(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.decode().count("\n") == 1
         assert "File too large" in done.stderr.decode()
-        assert texts(output) == whole[: len(texts(output))]
+        assert_same(answers(output), whole)
     assert edgespec(*command).returncode == 0
-    assert texts(output) == whole
+    assert len(answers(output)) == len(whole)
+    assert_same(answers(output), whole)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, endless: str) -> None:

@@ -1,0 +1,101 @@
+"""The executor that saturates the machine: a batcher on the target's own thread."""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Condition
+
+from edgespec.batch.batcher import Batcher
+from edgespec.batch.tasks import Load, Outcome, Task
+from edgespec.errors import Aborted
+
+_AHEAD = 4
+"""Tasks to choose from, per answer at a time."""
+
+
+class ContinuousExecutor:
+    """Feeds a batcher from another thread, the only one that decodes; see Executor.
+
+    Two threads that decode would each have an OpenMP team, and the teams would wait for each
+    other. `abort` stops a decode.
+    """
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        width: int,
+        thread: ThreadPoolExecutor,
+        abort: Callable[[], None],
+    ) -> None:
+        self._batcher = batcher
+        self._width = width
+        self._abort = abort
+        self._inbox: deque[Task] = deque()
+        self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+        self._monitor = Condition()
+        self._waiting = 0
+        self._stopped = False
+        self._job: Future[None] = thread.submit(self._work)
+
+    @property
+    def load(self) -> Load:
+        """What goes on."""
+        return self._batcher.load
+
+    @property
+    def wants(self) -> bool:
+        """Enough for the batcher to choose the longest of."""
+        return self._waiting < (_AHEAD + 1) * self._width
+
+    def submit(self, task: Task) -> None:
+        """Hand over a task."""
+        with self._monitor:
+            self._waiting += 1
+            self._inbox.append(task)
+            self._monitor.notify()
+
+    def next(self) -> Outcome | None:
+        """What was finished next."""
+        try:
+            outcome = self._outcomes.get(timeout=1.0)
+        except Empty:
+            return None
+        if outcome is None:  # The thread has ended.
+            self._job.result()
+            return None
+        self._waiting -= 1
+        return outcome
+
+    def stop(self) -> None:
+        """Stop the decode under way and end the thread's work."""
+        # No lock is taken: a signal handler may have interrupted whoever holds it.
+        self._stopped = True
+        self._abort()
+
+    def close(self) -> None:
+        """Return when the thread is done with the context. Idempotent."""
+        self.stop()
+        with self._monitor:
+            self._monitor.notify()
+        self._job.exception()
+
+    def _work(self) -> None:
+        try:
+            while not self._stopped:
+                self._take()
+                for outcome in self._batcher.step():
+                    self._outcomes.put(outcome)
+        except Aborted:
+            if not self._stopped:
+                raise
+        finally:
+            self._outcomes.put(None)
+
+    def _take(self) -> None:
+        """Hand new tasks to the batcher; wait for one if there is nothing to do."""
+        with self._monitor:
+            while not (self._inbox or self._batcher.busy or self._stopped):
+                self._monitor.wait(0.5)
+            while self._inbox:
+                self._batcher.add(self._inbox.popleft())
