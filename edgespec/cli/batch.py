@@ -233,6 +233,7 @@ class _Command:
             "format": form.name.value,
             "order": self._files.order,
             "context": self._model.context,
+            "kv_type": self._model.kv_type,
             "system": settings.system,
             "raw": settings.raw,
             "samples": settings.samples,
