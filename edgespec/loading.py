@@ -52,7 +52,7 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` the target's context holds so many answers at
-    a time, and there is no drafter.
+    a time, and there is no drafter; recurrent models have one all the same.
     """
 
     n_ctx: int = 0
@@ -125,6 +125,8 @@ class _Loader:
         self._stack = stack
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
+        many = options.sequences > 1 and not _recurrent(pair.target)
+        self._sequences = options.sequences if many else 1
 
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
@@ -172,7 +174,7 @@ class _Loader:
     @property
     def _outputs(self) -> int:
         """Rows of logits of one target decode: a token and its drafts, of every sequence."""
-        sequences = self._options.sequences
+        sequences = self._sequences
         return self._max_drafts + 1 if sequences == 1 else max(2 * sequences, 32)
 
     def _threads(self, question: Question, placement: Placement) -> int:
@@ -190,7 +192,7 @@ class _Loader:
         return model
 
     def _target_context(self, model: Model, placement: Placement) -> Context:
-        sequences = self._options.sequences
+        sequences = self._sequences
         options = ContextOptions(
             n_ctx=placement.n_ctx if sequences == 1 else self._room(placement),
             n_batch=_BATCH,
@@ -205,7 +207,7 @@ class _Loader:
     def _room(self, placement: Placement) -> int:
         """Positions of a cache for many answers, as far as the processor's memory allows."""
         least = placement.n_ctx
-        wanted = self._options.sequences * min(least, _USUAL_ANSWER)
+        wanted = self._sequences * min(least, _USUAL_ANSWER)
         if wanted <= least or placement.target.device != CPU:
             return least
         header = read_header(self._pair.target)
@@ -223,7 +225,7 @@ class _Loader:
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        many = self._options.sequences > 1
+        many = self._sequences > 1
         if many or self._pair.drafter is None or placement.drafter is None:
             return None
         at_device = placement.drafter != CPU
@@ -289,3 +291,10 @@ class _Loader:
         self, target: Context, placement: Placement, threads: int, balanced: Balance | None
     ) -> str:
         return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)
+
+
+def _recurrent(path: Path) -> bool:
+    """Whether the model has states that take room for each token that can be taken back."""
+    header = read_header(path)
+    without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
+    return with_one > without

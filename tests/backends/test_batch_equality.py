@@ -125,6 +125,8 @@ def test_rows_are_what_they_are_alone(
         print(f"\n{width} at a time: {seen}")
     assert seen.unexcused == []
     assert seen.answers == ROWS
+    # In a cache that is not kept in order, up to a fifth of the rows would.
+    assert seen.excused <= 2
     assert width == 1 or max(answer.stats.cached_tokens for answer in answers) >= 130
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.process import COMMAND, PATIENCE, edgespec, environment, interrupt, start
+from tests.ggufs import lfm2_gguf
 
 pytestmark = pytest.mark.native
 
@@ -200,3 +201,31 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, endless: str) -> None:
     assert process.returncode == 130
     note = "edgespec: note: 1 of 2 rows are done; the same command goes on from there\n"
     assert errors.decode() == note
+
+
+def test_models_that_cannot_take_tokens_back_answer_one_row_after_the_other(tmp_path: Path) -> None:
+    model = lfm2_gguf(tmp_path / "hybrid.gguf")
+    arguments = ("--model", str(model), *FAST, "--max-tokens", "4")
+    done = edgespec("batch", "-", *arguments, stdin=b"a\nb\nc\n")
+    assert done.returncode == 0
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["line"] for row in found] == [1, 2, 3]
+    alone = edgespec("run", "a", "--model", str(model), *FAST, "--max-tokens", "4")
+    assert found[0]["text"] == alone.stdout
+
+
+@pytest.mark.parametrize("width", ["1", "3"])
+def test_as_many_rows_at_a_time_as_asked_for(rows: Path, width: str) -> None:
+    done = edgespec("batch", str(rows), *FAST, "--parallel", width)
+    assert done.returncode == 5
+    assert len(done.stdout.splitlines()) == 6
+
+
+def test_samples_differ_by_chance_alone(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "def main():", "n": 3, "max_tokens": 12}\n')
+    done = edgespec("batch", str(tmp_path / "in.jsonl"), *FAST, "--temperature", "1.5")
+    assert done.returncode == 0
+    samples = json.loads(done.stdout)["samples"]
+    assert len({sample["text"] for sample in samples}) > 1
+    alone = edgespec("run", "def main():", *FAST, "-t", "1.5", "-n", "12")
+    assert samples[0]["text"] == alone.stdout
