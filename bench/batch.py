@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -138,6 +138,19 @@ def theirs(
     return Result(f"llama-server -np {slots}", sum(map(len, asked)), tokens, seconds)
 
 
+def sides(
+    options: argparse.Namespace, asked: Sequence[list[int]], program: Path | None
+) -> Iterator[Result]:
+    """All sides in turns, as often as asked for."""
+    for _ in range(options.rounds):
+        for width in options.widths:
+            for speculate in (False, True):
+                yield ours(options, asked, width, speculate)
+        if program:
+            for slots in options.slots:
+                yield theirs(options, asked, program, slots)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", type=Path)
@@ -153,16 +166,14 @@ def main() -> None:
     peer.add_option(parser)
     options = parser.parse_args()
     program = peer.ensure(options.peer_dir).server if options.slots else None
-    asked = tokens_of(options)
     results: list[Result] = []
-    for _ in range(options.rounds):
-        for width in options.widths:
-            results += [ours(options, asked, width, speculate) for speculate in (False, True)]
-        if program:
-            results += [theirs(options, asked, program, slots) for slots in options.slots]
+    for result in sides(options, tokens_of(options), program):
+        print(f"{result.name}: {result.seconds:.1f} s", flush=True)
+        results.append(result)
     headers = ("side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
     print(report.table(headers, [result.row() for result in results]))
-    print(f"{len(asked)} prompts, {options.target.name}, {options.threads} threads")
+    report.save(options.json, {"results": [asdict(result) for result in results]})
+    print(f"{options.prompts} prompts, {options.target.name}, {options.threads} threads")
     print(machine.headline(machine.describe()))
 
 

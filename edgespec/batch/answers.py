@@ -1,6 +1,7 @@
 """Output lines: a row's answer or what is wrong with it, in the format that the row came in."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import time
@@ -32,7 +33,7 @@ class NativeAnswers:
     def answer(self, line: int, row: Row, samples: Sequence[Answered]) -> bytes:
         """The line of a row that was answered."""
         found = [_sample(answered) for answered in samples]
-        body = found[0] if len(found) == 1 else {"samples": found}
+        body = found[0] if len(found) == 1 else {"vote": _vote(samples), "samples": found}
         head = {"line": line, "id": row.id, "seed": row.settings.sampling.seed}
         return encode({**head, **body, "error": None})
 
@@ -112,6 +113,16 @@ def _sample(answered: Answered) -> dict[str, object]:
         "finish_reason": answered.reason.value,
         "stats": _stats(answered.stats),
     }
+
+
+def _vote(samples: Sequence[Answered]) -> dict[str, object]:
+    """The text that most samples agree on, white space at its ends aside; of equals the first.
+
+    Source: self-consistency, Wang et al. 2022, arXiv:2203.11171.
+    """
+    texts = [answered.text.strip() for answered in samples]
+    text, votes = Counter(texts).most_common(1)[0]
+    return {"text": text, "votes": votes}
 
 
 def _chat(answered: Answered) -> dict[str, object]:

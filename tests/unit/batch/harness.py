@@ -47,6 +47,7 @@ class FakeExecutor:
         self.failing: set[tuple[int, int]] = set()
         self.on_next: Callable[[], None] = lambda: None
         self.stopped = False
+        self.says: Callable[[Request], str] = said
 
     @property
     def load(self) -> Load:
@@ -72,7 +73,7 @@ class FakeExecutor:
         self.answered.append(task)
         if (task.row, task.sample) in self.failing:
             return Failed(task, "the dog ate it")
-        return Answered(task, said(task.request), FinishReason.EOG, STATS)
+        return Answered(task, self.says(task.request), FinishReason.EOG, STATS)
 
     def stop(self) -> None:
         """No more answers."""

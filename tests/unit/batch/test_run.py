@@ -53,6 +53,16 @@ def test_an_answer_that_fails_concerns_its_row_alone(tmp_path: Path) -> None:
     assert last.failed == 1
 
 
+def test_samples_vote(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ['{"prompt": "a", "n": 5}'])
+    executor = FakeExecutor()
+    executor.says = lambda request: ["x", " y", "y\n", "z", "x y"][request.choice]
+    bench.run(executor)
+    (row,) = [json.loads(line) for line in bench.lines()]
+    assert row["vote"] == {"text": "y", "votes": 2}
+    assert [sample["text"] for sample in row["samples"]] == ["x", " y", "y\n", "z", "x y"]
+
+
 def test_an_engine_that_fails_leaves_what_is_finished(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ['{"prompt": "a"}'] * 30)
     executor, calls = FakeExecutor(width=1), iter(range(10))
