@@ -123,6 +123,7 @@ class Controller:
         self._unseen = 0
         self._unchecked = 0
         self._waited = False
+        self._overlapping = False
         self._planning = 0.0
 
     def rate(self, depth: int) -> float:
@@ -191,11 +192,13 @@ class Controller:
         hidden = hit_rate * drafts * self.costs.draft(depth)
         size = round(drafts) + 1
         slowed = self.costs.verify(size, depth, contended=True) - self.costs.verify(size, depth)
-        return hidden > slowed
+        self._overlapping = hidden > slowed
+        return self._overlapping
 
     def _value(self, drafts: int, outlook: Outlook) -> float:
         """E[tokens] - rate * time of a round that verifies `drafts` drafts."""
-        seconds = self._eta(drafts, outlook) + self.costs.verify(drafts + 1, outlook.depth)
+        step = self.costs.verify(drafts + 1, outlook.depth, contended=self._overlapping)
+        seconds = self._eta(drafts, outlook) + step
         return _expected_tokens(drafts, outlook) - self.rate(outlook.depth) * seconds
 
     def _eta(self, drafts: int, outlook: Outlook) -> float:

@@ -9,6 +9,7 @@ from statistics import median_low
 _REMEMBERED = 9
 _FORGOTTEN = 64
 """Steps after which a drift that was not seen again is no longer believed."""
+_CONTENTION = "contention"
 _DEPTH_STEP = 32
 _DOUBT, _DISTRUST = 1.15, 2.0
 
@@ -54,7 +55,7 @@ class CostModel:
         # How batches drift says nothing of the single step, by which the guard measures debts.
         others = "batch" if n > 1 else ""
         seconds = self._verify(n, depth) * self._factor(f"verify {n}", others)
-        return seconds * self.table.verify_contention if contended else seconds
+        return seconds * self._contention if contended else seconds
 
     def feared(self, n: int, depth: int) -> float:
         """Seconds that `verify` should not exceed, even if it is wrong."""
@@ -70,11 +71,12 @@ class CostModel:
     def observe_verify(
         self, n: int, depth: int, seconds: float, *, contended: bool = False
     ) -> None:
-        """Learn from one target decode that took `seconds`."""
-        expected = self._verify(n, depth)
-        if contended:
-            expected *= self.table.verify_contention
+        """Learn from one target decode that took `seconds`, alone or beside a busy drafter."""
         self._steps += 1
+        if contended:
+            self._note(_CONTENTION, seconds / self.verify(n, depth))
+            return
+        expected = self._verify(n, depth)
         self._note(f"verify {n}", seconds / expected)
         if n > 1:
             self._note("batch", seconds / expected)
@@ -88,6 +90,13 @@ class CostModel:
             expected *= self.table.draft_contention
         if expected > 0:
             self._note("draft", seconds / expected)
+
+    @property
+    def _contention(self) -> float:
+        """By what factor the target slows down beside the drafter; seen at work, if it was."""
+        if self._drift_known(_CONTENTION):
+            return max(self._factors[_CONTENTION], 1.0)
+        return self.table.verify_contention
 
     def _verify(self, n: int, depth: int) -> float:
         key = n, depth // _DEPTH_STEP
@@ -117,7 +126,9 @@ class CostModel:
         return key in self._factors and not self._passed(key)
 
     def _passed(self, key: str) -> bool:
-        return self._steps - self._noted.get(key, 0) > _FORGOTTEN
+        # What keeps the drafter from working beside the target is not put to the test too often.
+        limit = 8 * _FORGOTTEN if key == _CONTENTION else _FORGOTTEN
+        return self._steps - self._noted.get(key, 0) > limit
 
 
 def _interpolate(points: Mapping[int, float], at: int) -> float:

@@ -44,6 +44,7 @@ class Scheduler:
         self._limit = 0
         self._round_began = 0.0
         self._verifying: list[Node] | None = None
+        self._beside = False
         self._wanted = 0
         self._waiting_since: float | None = None
         self._waited = 0.0
@@ -103,7 +104,9 @@ class Scheduler:
         round_ = now - self._round_began
         # Planning is part of what a verification costs, and of what a plain step does not.
         cost = round_ - self._waited if drafts else seconds
-        self._controller.costs.observe_verify(len(drafts) + 1, self._depth, cost)
+        self._controller.costs.observe_verify(
+            len(drafts) + 1, self._depth, cost, contended=self._beside
+        )
         self._learn(tokens)
         self._controller.finished(round_, seconds, len(drafts), len(tokens), self._depth)
         if drafts:
@@ -132,6 +135,7 @@ class Scheduler:
         chosen = self._worth_expanding()
         for node in chosen:
             node.expanding = True
+        self._beside = self._beside or bool(chosen and self._verifying is not None)
         return chosen
 
     @property
@@ -179,6 +183,7 @@ class Scheduler:
 
     def _open_round(self, depth: int, now: float, limit: int) -> None:
         self._verifying = None
+        self._beside = False
         self._wanted = 0
         self._waiting_since = None
         self._waited = 0.0
