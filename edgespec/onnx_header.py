@@ -39,6 +39,11 @@ class OnnxHeader:
     context_length: int
     operators: frozenset[str]
 
+    @property
+    def grouped(self) -> bool:
+        """Whether attention is the operator whose cache can live in one buffer."""
+        return "GroupQueryAttention" in self.operators
+
     def memory(self, n_ctx: int) -> int:
         """About the bytes that the model takes with a cache of `n_ctx` tokens.
 
@@ -61,6 +66,25 @@ def read_onnx_header(path: Path) -> OnnxHeader:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, IndexError, OverflowError) as error:
         raise ModelFileError(f"{path} is not an ONNX model, or cut short", _AGAIN) from error
+
+
+def header_of_config(path: Path, weights: int, config: Mapping[str, Any]) -> OnnxHeader:
+    """What a configuration tells of a graph that is not here, with a cache in floats.
+
+    `weights` are the bytes of its files. What the configuration does not tell counts as nothing.
+    """
+    part = config.get("text_config")
+    known = {**config, **(part if isinstance(part, Mapping) else {})}
+
+    def number(key: str, default: int = 0) -> int:
+        value = known.get(key)
+        return value if isinstance(value, int) and value > 0 else default
+
+    heads = number("num_attention_heads", 1)
+    size = number("head_dim", number("hidden_size") // heads)
+    position = 2 * number("num_hidden_layers") * number("num_key_value_heads", heads) * size
+    context = number("max_position_embeddings", _DEFAULT_CONTEXT)
+    return OnnxHeader(path, weights, position * _SIZES[1], context, frozenset())
 
 
 _AGAIN = "download it again"

@@ -1,7 +1,7 @@
 """What the core asks of an engine: a loaded model, its tokenizer, and contexts that decode."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
@@ -37,13 +37,15 @@ class ModelOptions:
     """How to load a model. `threads` serve every batch size.
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
-    these layers do not if `experts_on_cpu`.
+    these layers do not if `experts_on_cpu`. `on_note` is called with what the user should know of
+    where the model runs.
     """
 
     threads: int
     n_gpu_layers: int = 0
     device: str = ""
     experts_on_cpu: bool = False
+    on_note: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

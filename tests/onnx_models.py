@@ -1,9 +1,7 @@
-"""Real ONNX decoders in the Hub's layout, made from the weights and vocabulary of a Llama GGUF."""
+"""ONNX models in the Hub's layout: a graph with its weights, a configuration, a tokenizer."""
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +9,10 @@ import gguf
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from tests.backends.nano import DRAFTER
-
-Array = NDArray[Any]
-
-CONTROL = gguf.TokenType.CONTROL
-_TO_THE_END = 2**63 - 1
-_BLOCK = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """How a decoder is exported.
-
-    `grouped` uses GroupQueryAttention, whose cache can live in one buffer; otherwise attention is
-    spelt out and the cache grows by Concat. `kind` is the type of cache and logits. `bits` 8 or 4
-    stores matrices as MatMulNBits does, in blocks of 32; 0 stores them in f32. `trims` adds the
-    input num_logits_to_keep. `external` puts the weights beside the graph.
-    """
-
-    grouped: bool = True
-    kind: int = TensorProto.FLOAT
-    bits: int = 0
-    trims: bool = False
-    external: bool = True
-
+from tests.onnx_graphs import Decoder, Export, Weights
 
 EXPORTS = {
     "grouped": Export(),
@@ -49,249 +24,44 @@ EXPORTS = {
 }
 
 
-class Weights:
-    """The tensors of a Llama GGUF in f32, with the hyperparameters that the graph needs."""
+class Dialect(Weights):
+    """The same weights with another vocabulary: of the learnt tokens the `kept` first remain.
 
-    def __init__(self, file: Path = DRAFTER) -> None:
-        reader = gguf.GGUFReader(file)
-        self._tensors = {tensor.name: tensor for tensor in reader.tensors}
-        self._fields = reader.fields
-        self.layers: int = self.get("llama.block_count")
-        self.heads: int = self.get("llama.attention.head_count")
-        self.kv_heads: int = self.get("llama.attention.head_count_kv")
-        self.context: int = self.get("llama.context_length")
-        self.epsilon: float = self.get("llama.attention.layer_norm_rms_epsilon")
-        self.width: int = self.get("llama.embedding_length")
-        self.head_size = self["blk.0.attn_k.weight"].shape[0] // self.kv_heads
-        base = self._fields.get("llama.rope.freq_base")
-        self.rope_base: float = base.contents() if base else 10000.0
+    Ids are shuffled and control tokens spelt otherwise. As later merges build on earlier ones, what
+    remains is a whole BPE, and the rows of the embedding keep their meaning.
+    """
+
+    _NAMES = ("<s>", "<|user|>", "</s>")
+
+    def __init__(self, kept: int, file: Path = DRAFTER) -> None:
+        self._changes: dict[str, Any] = {}
+        super().__init__(file)
+        tokens: list[str] = super().get("tokenizer.ggml.tokens")
+        merges: list[str] = super().get("tokenizer.ggml.merges")[:kept]
+        places = {text: token for token, text in enumerate(tokens)}
+        learnt = {places[merge.replace(" ", "")] for merge in merges}
+        letters = {token for text, token in places.items() if len(text) == 1}
+        controls = range(len(self._NAMES))
+        ids = np.array(sorted({*controls, *letters, *learnt}))
+        self._ids = np.random.default_rng(5).permutation(ids)
+        texts = [*self._NAMES, *tokens[len(self._NAMES) :]]
+        kinds = super().get("tokenizer.ggml.token_type")
+        where = {int(token): place for place, token in enumerate(self._ids)}
+        self._changes = {
+            "tokenizer.ggml.tokens": [texts[token] for token in self._ids],
+            "tokenizer.ggml.token_type": [kinds[token] for token in self._ids],
+            "tokenizer.ggml.merges": merges,
+            "tokenizer.ggml.bos_token_id": where[0],
+            "tokenizer.ggml.eos_token_id": where[2],
+        }
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        tensor = self._tensors[name]
-        flat = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        return np.asarray(flat, np.float32).reshape([int(n) for n in reversed(tensor.shape)])
+        values = super().__getitem__(name)
+        return values[self._ids] if name == "token_embd.weight" else values
 
     def get(self, key: str) -> Any:
         """The metadata value of `key`."""
-        return self._fields[key].contents()
-
-
-class Graph:
-    """Nodes and constants under construction; each method returns the name of its result."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, values: Array, name: str = "") -> str:
-        """A constant."""
-        name = name or f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def ints(self, *values: int) -> str:
-        """A constant of shape (n,)."""
-        return self.constant(np.array(values, np.int64))
-
-    def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
-        return self.several(1, op, *inputs, **attributes)[0]
-
-    def several(self, count: int, op: str, *inputs: str, **attributes: Any) -> list[str]:
-        """A node with `count` results; an attribute `names` names them."""
-        number = len(self.nodes)
-        names = attributes.pop("names", [f"{op}_{number}_{index}" for index in range(count)])
-        self.nodes.append(helper.make_node(op, inputs, names, f"{op}_{number}", **attributes))
-        return list(names)
-
-
-class Decoder:
-    """One graph: `export` decides how it looks, `weights` what it computes."""
-
-    def __init__(self, weights: Weights, export: Export) -> None:
-        self._weights = weights
-        self._export = export
-        self._graph = Graph()
-        self._float = helper.tensor_dtype_to_np_dtype(export.kind)
-
-    def build(self) -> onnx.ModelProto:
-        """The model."""
-        graph, weights = self._graph, self._weights
-        attend = self._grouped() if self._export.grouped else self._spelt_out()
-        table = graph.constant(weights["token_embd.weight"], "embed_tokens")
-        x = graph("Gather", table, "input_ids")
-        for layer in range(weights.layers):
-            block = f"blk.{layer}"
-            x = graph("Add", x, self._attention(layer, self._norm(x, f"{block}.attn_norm"), attend))
-            x = graph("Add", x, self._feed_forward(block, self._norm(x, f"{block}.ffn_norm")))
-        x = self._norm(x, "output_norm")
-        if self._export.trims:
-            last = graph("Unsqueeze", graph("Neg", "num_logits_to_keep"), graph.ints(0))
-            x = graph("Slice", x, last, graph.ints(_TO_THE_END), graph.ints(1))
-        head = self._matrix(x, weights["token_embd.weight"], "lm_head")
-        graph("Cast", head, to=self._export.kind, names=["logits"])
-        return self._model()
-
-    def _norm(self, x: str, name: str) -> str:
-        weight = self._graph.constant(self._weights[f"{name}.weight"], name)
-        attributes = {"axis": -1, "epsilon": self._weights.epsilon, "stash_type": 1}
-        return self._graph("SimplifiedLayerNormalization", x, weight, **attributes)
-
-    def _matrix(self, x: str, weight: NDArray[np.float32], name: str) -> str:
-        """x times the transposed weight, which has shape (outputs, inputs)."""
-        graph, bits = self._graph, self._export.bits
-        if not bits:
-            return graph("MatMul", x, graph.constant(weight.T, name))
-        rows, columns = weight.shape
-        blocks = weight.reshape(rows, columns // _BLOCK, _BLOCK)
-        most = 2 ** (bits - 1) - 1
-        scale = np.abs(blocks).max(-1, keepdims=True) / most
-        codes = np.rint(blocks / np.where(scale, scale, 1)) + most + 1
-        packed = codes.astype(np.uint8)
-        if bits == 4:
-            packed = packed[..., ::2] | (packed[..., 1::2] << 4)
-        quantized = graph.constant(packed, f"{name}_quant")
-        scales = graph.constant(scale.astype(np.float32).reshape(rows, -1), f"{name}_scales")
-        return graph(
-            "MatMulNBits",
-            x,
-            quantized,
-            scales,
-            domain="com.microsoft",
-            K=columns,
-            N=rows,
-            bits=bits,
-            block_size=_BLOCK,
-            accuracy_level=4,
-        )
-
-    def _attention(self, layer: int, x: str, attend: Callable[[int, Sequence[str]], str]) -> str:
-        names = [f"blk.{layer}.attn_{part}.weight" for part in ("q", "k", "v", "output")]
-        *projections, output = names
-        mixed = attend(layer, [self._matrix(x, self._weights[name], name) for name in projections])
-        return self._matrix(mixed, self._weights[output], output)
-
-    def _feed_forward(self, block: str, x: str) -> str:
-        graph = self._graph
-        gate, up, down = (f"{block}.ffn_{part}.weight" for part in ("gate", "up", "down"))
-        gated = self._matrix(x, self._weights[gate], gate)
-        silu = graph("Mul", gated, graph("Sigmoid", gated))
-        hidden = graph("Mul", silu, self._matrix(x, self._weights[up], up))
-        return self._matrix(hidden, self._weights[down], down)
-
-    def _angles(self) -> tuple[str, str]:
-        """Constants (cos, sin) of shape (context, head_size / 2)."""
-        half = np.arange(0, self._weights.head_size, 2) / self._weights.head_size
-        angles = np.outer(np.arange(self._weights.context), self._weights.rope_base**-half)
-        cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-        return self._graph.constant(cos, "cos_cache"), self._graph.constant(sin, "sin_cache")
-
-    def _grouped(self) -> Callable[[int, Sequence[str]], str]:
-        """Attention by the contributed operator, which rotates, and appends to its cache."""
-        graph, weights = self._graph, self._weights
-        cos, sin = (graph("Cast", name, to=self._export.kind) for name in self._angles())
-        total = graph("ReduceSum", "attention_mask", graph.ints(1), keepdims=0)
-        last = graph("Cast", graph("Sub", total, graph.ints(1)), to=TensorProto.INT32)
-        shape = graph("Gather", graph("Shape", "attention_mask"), graph.constant(np.array(1)))
-        length = graph("Cast", shape, to=TensorProto.INT32)
-
-        def attend(layer: int, projections: Sequence[str]) -> str:
-            cast = [graph("Cast", name, to=self._export.kind) for name in projections]
-            mixed, *_ = graph.several(
-                3,
-                "GroupQueryAttention",
-                *cast,
-                *_names(layer, "past_key_values"),
-                last,
-                length,
-                cos,
-                sin,
-                names=[f"mixed_{layer}", *_names(layer, "present")],
-                domain="com.microsoft",
-                num_heads=weights.heads,
-                kv_num_heads=weights.kv_heads,
-                do_rotary=1,
-                rotary_interleaved=1,
-            )
-            return graph("Cast", mixed, to=TensorProto.FLOAT)
-
-        return attend
-
-    def _spelt_out(self) -> Callable[[int, Sequence[str]], str]:
-        """Attention from plain operators, with the cache concatenated to what is new."""
-        graph, weights = self._graph, self._weights
-        cos, sin = (
-            graph("Unsqueeze", graph("Gather", name, "position_ids"), graph.ints(1))
-            for name in self._angles()
-        )
-        count = graph("Gather", graph("Shape", "attention_mask"), graph.constant(np.array(1)))
-        zero, one = graph.constant(np.array(0)), graph.constant(np.array(1))
-        later = graph(
-            "Greater",
-            graph("Range", zero, count, one),
-            graph("Unsqueeze", "position_ids", graph.ints(2)),
-        )
-        nothing, minus = (graph.constant(np.array(value, np.float32)) for value in (0, -1e9))
-        mask = graph("Unsqueeze", graph("Where", later, minus, nothing), graph.ints(1))
-        scale = graph.constant(np.array(weights.head_size**-0.5, np.float32))
-
-        def heads(x: str, number: int) -> str:
-            shape = graph.ints(0, -1, number, weights.head_size)
-            return graph("Transpose", graph("Reshape", x, shape), perm=[0, 2, 1, 3])
-
-        def rotate(x: str) -> str:
-            pairs = graph("Reshape", x, graph.ints(0, 0, 0, -1, 2))
-            even, odd = graph.several(2, "Split", pairs, axis=-1, num_outputs=2)
-            even, odd = (graph("Squeeze", part, graph.ints(-1)) for part in (even, odd))
-            first = graph("Sub", graph("Mul", even, cos), graph("Mul", odd, sin))
-            second = graph("Add", graph("Mul", even, sin), graph("Mul", odd, cos))
-            both = [graph("Unsqueeze", part, graph.ints(-1)) for part in (first, second)]
-            whole = graph("Concat", *both, axis=-1)
-            return graph("Reshape", whole, graph.ints(0, 0, 0, weights.head_size))
-
-        def grown(layer: int, part: int, new: str) -> str:
-            past = _names(layer, "past_key_values")[part]
-            new = graph("Cast", new, to=self._export.kind)
-            present = graph("Concat", past, new, axis=2, names=[_names(layer, "present")[part]])
-            return graph("Cast", present, to=TensorProto.FLOAT)
-
-        def attend(layer: int, projections: Sequence[str]) -> str:
-            q, k, v = projections
-            q = rotate(heads(q, weights.heads))
-            keys = grown(layer, 0, rotate(heads(k, weights.kv_heads)))
-            values = grown(layer, 1, heads(v, weights.kv_heads))
-            scores = graph("MatMul", q, graph("Transpose", keys, perm=[0, 1, 3, 2]))
-            scores = graph("Add", graph("Mul", scores, scale), mask)
-            mixed = graph("MatMul", graph("Softmax", scores, axis=-1), values)
-            mixed = graph("Transpose", mixed, perm=[0, 2, 1, 3])
-            return graph("Reshape", mixed, graph.ints(0, 0, -1))
-
-        return attend
-
-    def _model(self) -> onnx.ModelProto:
-        export, weights = self._export, self._weights
-        info, integer = helper.make_tensor_value_info, TensorProto.INT64
-        inputs = [
-            info("input_ids", integer, ["batch_size", "sequence_length"]),
-            info("attention_mask", integer, ["batch_size", "total_sequence_length"]),
-        ]
-        if not export.grouped:
-            inputs.append(info("position_ids", integer, ["batch_size", "sequence_length"]))
-        if export.trims:
-            inputs.append(info("num_logits_to_keep", integer, []))
-        outputs = [info("logits", export.kind, ["batch_size", "kept", "vocab_size"])]
-        for layer in range(weights.layers):
-            shape = ["batch_size", weights.kv_heads, "length", weights.head_size]
-            for prefix, where in (("past_key_values", inputs), ("present", outputs)):
-                shape[2] = f"{prefix}_length"
-                where += [info(name, export.kind, shape) for name in _names(layer, prefix)]
-        graph = self._graph
-        whole = helper.make_graph(graph.nodes, "decoder", inputs, outputs, graph.constants)
-        opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
-        return helper.make_model(whole, opset_imports=opsets, ir_version=9)
-
-
-def _names(layer: int, prefix: str) -> tuple[str, str]:
-    return f"{prefix}.{layer}.key", f"{prefix}.{layer}.value"
+        return self._changes[key] if key in self._changes else super().get(key)
 
 
 def tokenizer_json(weights: Weights) -> dict[str, Any]:
@@ -299,17 +69,9 @@ def tokenizer_json(weights: Weights) -> dict[str, Any]:
     tokens: list[str] = weights.get("tokenizer.ggml.tokens")
     kinds: list[int] = weights.get("tokenizer.ggml.token_type")
     added = [
-        {
-            "id": token,
-            "content": text,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
+        _control(token, text)
         for token, (text, kind) in enumerate(zip(tokens, kinds, strict=True))
-        if kind == CONTROL
+        if kind == gguf.TokenType.CONTROL
     ]
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     bos = tokens[weights.get("tokenizer.ggml.bos_token_id")]
@@ -332,6 +94,11 @@ def tokenizer_json(weights: Weights) -> dict[str, Any]:
             "merges": [merge.split(" ") for merge in weights.get("tokenizer.ggml.merges")],
         },
     }
+
+
+def _control(token: int, text: str) -> dict[str, Any]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": token, "content": text, "special": True, **flags}
 
 
 def write_folder(

@@ -6,7 +6,8 @@ import pytest
 from edgespec.protocols import Model, ModelOptions
 from edgespec_backends.llamacpp import open_model
 from tests.ggufs import jamba_gguf, lfm2_gguf, llama_gguf
-from tests.onnx_models import EXPORTS, Weights, graph_of, write_folder
+from tests.onnx_graphs import Weights
+from tests.onnx_models import EXPORTS, graph_of, write_folder
 
 MAKERS = {"llama": llama_gguf, "lfm2": lfm2_gguf, "jamba": jamba_gguf}
 

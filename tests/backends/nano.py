@@ -13,6 +13,7 @@ import numpy as np
 
 import edgespec
 from edgespec.acceptance import AcceptanceModel
+from edgespec.bridging.choice import Bridge
 from edgespec.engine import Engine
 from edgespec.events import Request, StepEvent, Token
 from edgespec.protocols import Context, ContextOptions, Model
@@ -61,12 +62,15 @@ class Pair:
         *,
         overlap: bool = False,
         lanes: int = LANES,
+        bridge: Bridge | None = None,
     ) -> None:
         options = ContextOptions(n_ctx=N_CTX, max_outputs=17)
         contexts: list[Context] = [target.context(options)]
         source = None
         if drafter:
             contexts.append(drafter.context(replace(options, max_sequences=lanes)))
+            if bridge:
+                contexts[1] = bridge.over(contexts[1])
             source = ModelDrafter(contexts[1], target.tokenizer.n_vocab, lanes)
 
         def close() -> None:

@@ -223,6 +223,34 @@ def test_an_abort_from_another_thread_ends_the_decode_in_progress(context: Conte
     np.testing.assert_allclose(rows, fresh(context, [1, 2, 3, 4]), atol=ROUNDING)
 
 
+def test_a_decode_that_was_aborted_ends_so_even_if_the_flag_is_cleared_at_once(
+    context: Context,
+) -> None:
+    outcomes: list[str] = []
+
+    def decode_on() -> None:
+        try:
+            while True:
+                context.decode([9] * 64, 0, outputs=1)
+                context.truncate(0)
+                outcomes.append("done")
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+
+    for _ in range(20):
+        outcomes.clear()
+        thread = Thread(target=decode_on)
+        thread.start()
+        while not outcomes:
+            pass
+        context.abort()
+        context.resume()
+        while thread.is_alive():
+            context.abort()
+            context.resume()
+        assert outcomes[-1] == "Aborted"
+
+
 # Proposals.
 
 

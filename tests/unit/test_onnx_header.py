@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 
 from edgespec.errors import ExitCode, ModelFileError
 from edgespec.onnx_header import read_onnx_header
-from tests.onnx_models import Decoder, Export, Weights, graph_of, write_folder
+from tests.onnx_graphs import Decoder, Export, Weights
+from tests.onnx_models import graph_of, write_folder
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from edgespec.protocols import ModelOptions, Progress
+from edgespec_backends.onnx.lib import system_info
 from edgespec_backends.onnx.model import OnnxModel
 
-__all__ = ["open_model"]
+__all__ = ["open_model", "system_info"]
 
 
 def open_model(path: Path, options: ModelOptions, progress: Progress | None = None) -> OnnxModel:

@@ -40,14 +40,15 @@ class OnnxContext:
         self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
     ) -> None:
         """Decode `tokens` from `position` on and keep the logits of the last `outputs`."""
-        if self._options.terminate:
+        options = self._options
+        if options.terminate:
             raise Aborted
         self._check(tokens, position, outputs, sequence)
         assert self._decoder is not None, "a closed context was used"
         try:
-            rows = self._decoder.run(tokens, position, outputs, self._options)
+            rows = self._decoder.run(tokens, position, outputs, options)
         except Exception as error:
-            if self._options.terminate:
+            if options.terminate:
                 raise Aborted from error
             raise BackendError(f"decoding failed: {reason(error)}") from error
         self._length = position + len(tokens)
@@ -97,8 +98,8 @@ class OnnxContext:
         self._options.terminate = True
 
     def resume(self) -> None:
-        """Clear the abort flag."""
-        self._options.terminate = False
+        """Clear the abort flag, but not for a decode that it was raised in."""
+        self._options = run_options()
 
     def close(self) -> None:
         """Free the cache. Idempotent."""
@@ -114,5 +115,5 @@ class OnnxContext:
             raise ValueError(f"position {position} of sequence {sequence}; {self._length} are held")
         if position + len(tokens) > self.n_ctx:
             raise ValueError(f"positions up to {position + len(tokens)} exceed {self.n_ctx}")
-        if not all(0 <= token < self.n_vocab for token in tokens):
+        if min(tokens) < 0 or max(tokens) >= self.n_vocab:
             raise ValueError(f"a token is outside the vocabulary of {self.n_vocab}")

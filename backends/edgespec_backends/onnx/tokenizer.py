@@ -36,6 +36,7 @@ class OnnxTokenizer:
         self._byte_level = _mentions(json.loads(text).get("decoder"), "ByteLevel")
         self._added = self._tokenizer.get_added_tokens_decoder()
         self._lock = Lock()
+        self._pieces: dict[int, bytes] = {}
         self._ends = ends
         self.n_vocab = n_vocab
         self.bos = bos
@@ -54,10 +55,10 @@ class OnnxTokenizer:
             raise ValueError(f"token {token} is outside the vocabulary of {self.n_vocab}")
         if added := self._added.get(token):
             return b"" if added.special and not special else added.content.encode()
-        text = self._tokenizer.id_to_token(token)
-        if text is None:
-            return b""
-        return _level_bytes(text) if self._byte_level else _spelt_bytes(text)
+        if token not in self._pieces:
+            text = self._tokenizer.id_to_token(token) or ""
+            self._pieces[token] = _level_bytes(text) if self._byte_level else _spelt_bytes(text)
+        return self._pieces[token]
 
     def is_eog(self, token: int) -> bool:
         """True if `token` ends an answer."""

@@ -1,0 +1,1 @@
+"""Bridges between vocabularies: how a drafter of another family drafts for a target."""
