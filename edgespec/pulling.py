@@ -12,6 +12,7 @@ from edgespec.hub.install import install
 from edgespec.hub.names import PREFIX, Wish, parse
 from edgespec.hub.pull import OnProgress
 from edgespec.library import Installed, Library
+from edgespec.onnx_header import OnnxHeader
 from edgespec.ranking import Candidate
 
 NO_DRAFTER = "none"
@@ -102,7 +103,9 @@ def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOpt
     small = chooser.choose(drafter, room)
     large = chooser.choose(target, room.without(small.needs))
     name = small.model.name
-    verdict = ranking.judge(large.header, Candidate(name, small.header, here=False))
+    if isinstance(small.header, OnnxHeader):  # Whatever it speaks, a bridge will do.
+        return Plan((small, large))
+    verdict = ranking.judge(large.gguf, Candidate(name, small.gguf, here=False))
     if not verdict.fit.usable:
         if options.drafter is not None:
             raise VocabularyMismatch(

@@ -30,6 +30,8 @@ class Repo:
     tags: tuple[str, ...] = ("gguf", "license:apache-2.0")
     claims: dict[str, str] = field(default_factory=dict)
     """A SHA-256 to tell instead of the true one, by path."""
+    plain: tuple[str, ...] = ()
+    """Paths of files in git itself, of which a git checksum is told alone."""
 
     @property
     def commit(self) -> str:
@@ -41,13 +43,20 @@ class Repo:
     def digest(self, path: str) -> str:
         return self.claims.get(path) or sha256(self.files[path]).hexdigest()
 
+    def blob(self, path: str) -> str:
+        """Git's checksum."""
+        data = self.files[path]
+        return self.claims.get(path) or sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
     def info(self, name: str) -> dict[str, object]:
         siblings = [
             {
                 "rfilename": path,
                 "size": len(data),
-                "blobId": sha1(data).hexdigest(),
-                "lfs": {"size": len(data), "sha256": self.digest(path), "pointerSize": 134},
+                "blobId": self.blob(path),
+                "lfs": None
+                if path in self.plain
+                else {"size": len(data), "sha256": self.digest(path), "pointerSize": 134},
             }
             for path, data in self.files.items()
         ]
@@ -186,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
             headers = {
                 "location": f"{hub.cdn}/cdn/{path[1:]}",
                 "x-repo-commit": repo.commit,
-                "x-linked-etag": f'"{repo.digest(file)}"',
+                "x-linked-etag": f'"{(repo.blob if file in repo.plain else repo.digest)(file)}"',
                 "x-linked-size": str(len(repo.files[file])),
             }
             self.reply(302, b"", headers)

@@ -49,7 +49,7 @@ def _read_remote(name: str) -> "tuple[str, GgufHeader]":
 
     room = Room(this_machine(), limited=False)
     chosen = Chooser(Hub(), Library(), Event()).choose(parse(name), room)
-    return chosen.model.name, chosen.header
+    return chosen.model.name, chosen.gguf
 
 
 def _record(target: "Target", ranked: "list[Suggestion]") -> dict[str, object]:

@@ -10,11 +10,14 @@ import psutil
 from edgespec import cgroups, memory
 from edgespec.errors import ModelFileError, ModelUnavailable, NotEnoughMemory
 from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.hub import exports
 from edgespec.hub.client import Hub, Repository, require_online
+from edgespec.hub.exports import Export
 from edgespec.hub.names import Wish
 from edgespec.hub.quants import RemoteModel, models, named, require_some
 from edgespec.hub.remote_header import read_remote_header
 from edgespec.library import Library
+from edgespec.onnx_header import OnnxHeader
 
 CONTEXT = 8192
 """Tokens that a model must have room for unless the user says how many."""
@@ -33,9 +36,11 @@ class Room:
     context: int = CONTEXT
     limited: bool = True
 
-    def needs(self, header: GgufHeader) -> int:
+    def needs(self, header: GgufHeader | OnnxHeader) -> int:
         """Bytes that the model of `header` takes."""
         context = min(self.context, header.context_length)
+        if isinstance(header, OnnxHeader):
+            return header.memory(context)
         return memory.estimate(header, context, _BATCH, _OUTPUTS, rollback=_OUTPUTS).total
 
     def without(self, size: int) -> "Room":
@@ -49,8 +54,18 @@ class Chosen:
 
     model: RemoteModel
     licence: str
-    header: GgufHeader
+    header: GgufHeader | OnnxHeader
     needs: int
+
+    @property
+    def gguf(self) -> GgufHeader:
+        """The header of a GGUF. Raises ModelUnavailable for an ONNX export."""
+        if isinstance(self.header, GgufHeader):
+            return self.header
+        raise ModelUnavailable(
+            f"{self.model.name} is an ONNX export, of which too little is known to rank it",
+            "name it with --drafter when you run the target",
+        )
 
 
 def this_machine(root: Path = Path("/")) -> int:
@@ -82,11 +97,20 @@ class Chooser:
         """
         repository, choice = self._repository(wish)
         found = models(repository)
+        if not found and (graphs := exports.exports(repository)):
+            return _require_fit(self._export(repository, graphs, choice, room), room)
         require_some(found, repository)
         if choice:
             model = named(found, choice, repository.name)
             return _require_fit(self._look(model, repository, room), room)
         return self._largest(repository, found, room)
+
+    def _export(
+        self, repository: Repository, graphs: Sequence[Export], choice: str | None, room: Room
+    ) -> Chosen:
+        graph = exports.named(graphs, choice, repository.name) if choice else graphs[0]
+        model, header = exports.resolved(self._hub, repository, graph, self._stop)
+        return Chosen(model, repository.licence, header, room.needs(header))
 
     def _repository(self, wish: Wish) -> tuple[Repository, str | None]:
         """The repository at the commit to take, and the choice in it."""

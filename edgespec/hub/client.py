@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha1, sha256
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 _NONSENSE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_SMALL = 16 << 20
 _AGENT = f"edgespec/{__version__}"
 
 
@@ -34,13 +36,26 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainFile:
+    """A small file, kept in git itself: the Hub tells `blob`, git's checksum, alone."""
+
+    path: str
+    size: int
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
-    """What a repository holds at one commit: the files whose checksum the Hub knows."""
+    """What a repository holds at one commit: the files whose checksum the Hub knows.
+
+    `plain` are the small ones, whose checksum is git's.
+    """
 
     name: str
     commit: str
     files: tuple[RemoteFile, ...]
     licence: str
+    plain: tuple[PlainFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,8 @@ class Hub:
             if not is_commit(info.sha) or not isinstance(info.siblings, list):
                 raise ValueError
             files = tuple(file for sibling in info.siblings if (file := _file(sibling)))
-            return Repository(name, str(info.sha), files, _licence(info))
+            plain = tuple(small for sibling in info.siblings if (small := _plain(sibling)))
+            return Repository(name, str(info.sha), files, _licence(info), plain)
 
         return self._ask(ask, what)
 
@@ -107,6 +123,23 @@ class Hub:
         url = hf_hub_url(repository, file.path, revision=commit, endpoint=self.endpoint)
         what = f"{file.path} of {repository}"
         return Source(url, what, file.size, file.sha256, _headers())
+
+    def content(
+        self, repository: Repository, file: RemoteFile | PlainFile, stop: Event | None = None
+    ) -> bytes:
+        """All of a small file, compared with the checksum that the Hub tells."""
+        known = file.sha256 if isinstance(file, RemoteFile) else ""
+        place = RemoteFile(file.path, file.size, known)
+        source = self.source(repository.name, repository.commit, place)
+        data = self.read(source, 0, file.size, stop)
+        if isinstance(file, PlainFile):
+            git = sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
+            whole = git.hexdigest() == file.blob
+        else:
+            whole = sha256(data).hexdigest() == known
+        if not whole:
+            raise DownloadFailed(f"{source.what} is not what the Hub says it is", "try it again")
+        return data
 
     def read(self, source: Source, start: int, length: int, stop: Event | None = None) -> bytes:
         """`length` bytes from `start` on."""
@@ -181,6 +214,15 @@ def _file(sibling: "RepoSibling") -> RemoteFile | None:
     if not isinstance(details.size, int) or details.size < 0:
         raise ValueError
     return RemoteFile(str(sibling.rfilename), details.size, details.sha256)
+
+
+def _plain(sibling: "RepoSibling") -> PlainFile | None:
+    """The file, None for one outside git, or too large to be one of those that matter."""
+    blob, size = sibling.blob_id, sibling.size
+    small = isinstance(size, int) and 0 < size <= _SMALL
+    if sibling.lfs is not None or not small or not is_commit(blob):
+        return None
+    return PlainFile(str(sibling.rfilename), int(size or 0), str(blob))
 
 
 def _licence(info: "ModelInfo") -> str:

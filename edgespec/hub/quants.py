@@ -90,7 +90,8 @@ def require_some(found: Sequence[RemoteModel], repository: Repository) -> None:
         what = f"{repository.name} has no complete model: it has {shown(ggufs[0])}"
         raise ModelUnavailable(what + f" and {len(ggufs) - 1} more" * (len(ggufs) > 1))
     raise ModelUnavailable(
-        f"{repository.name} holds no .gguf file", "look for a GGUF conversion of the model"
+        f"{repository.name} holds no .gguf file and no ONNX export for text generation",
+        "look for a GGUF conversion of the model",
     )
 
 

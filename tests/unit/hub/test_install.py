@@ -10,6 +10,7 @@ import pytest
 
 from edgespec import catalog
 from edgespec.errors import Cancelled, DownloadFailed, ModelUnavailable, NotEnoughMemory
+from edgespec.gguf_header import GgufHeader
 from edgespec.hub.choice import Chooser, Chosen, Room
 from edgespec.hub.client import Hub
 from edgespec.hub.install import install
@@ -119,6 +120,7 @@ def test_unquantized_weights_are_the_last_choice(puller: Puller, server: HubServ
 
 def test_headers_are_read_before_anything_is_fetched(puller: Puller, server: HubServer) -> None:
     chosen = puller.choose(LARGE)
+    assert isinstance(chosen.header, GgufHeader)
     assert chosen.header.architecture == "llama"
     assert chosen.header.context_length == 512
     assert not puller.library.folder.exists()

@@ -74,7 +74,7 @@ class Puller:
 
     def read_remote(self, name: str) -> tuple[str, GgufHeader]:
         chosen = Chooser(self._hub, self._library, Event()).choose(parse(name), Room(1 << 40))
-        return chosen.model.name, chosen.header
+        return chosen.model.name, chosen.gguf
 
 
 @pytest.fixture

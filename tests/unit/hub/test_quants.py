@@ -65,7 +65,7 @@ def test_what_is_no_whole_model(paths: tuple[str, ...]) -> None:
 
 
 def test_a_repository_without_models() -> None:
-    with pytest.raises(ModelUnavailable, match=r"holds no \.gguf file; look for a GGUF conv"):
+    with pytest.raises(ModelUnavailable, match=r"holds no \.gguf file and no ONNX export"):
         require_some([], repository("model.safetensors"))
 
 
