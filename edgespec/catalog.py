@@ -103,7 +103,7 @@ def entries() -> tuple[Entry, ...]:
 def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = True) -> Pair:
     """The files that `model` and `drafter` mean.
 
-    Each is a name of the catalogue, a GGUF file, or a folder that holds one model; without
+    Each is a name of the catalogue, a GGUF or ONNX file, or a folder that holds one model; without
     `model` it is the default pair. A pair's own drafter is used unless another is given. With
     `speculate` False there is no drafter. Raises ModelUnavailable.
     """
@@ -154,7 +154,7 @@ def _place(record: Record, text: str) -> Path:
 
 
 def _file(catalog: Catalog, text: str) -> Path:
-    """The GGUF that `text`, not a name of the catalogue, leads to."""
+    """The model file that `text`, not a name of the catalogue, leads to."""
     path = Path(os.path.expanduser(text))
     if os.path.isdir(path):
         return _only_model(path)
@@ -162,7 +162,7 @@ def _file(catalog: Catalog, text: str) -> Path:
         return path
     if kept := _kept(text):
         return kept
-    if path.suffix == ".gguf" or len(path.parts) > 1:
+    if path.suffix in (".gguf", ".onnx") or len(path.parts) > 1:
         raise ModelUnavailable(f"{path} does not exist", _SEE)
     near = get_close_matches(text, catalog.entries, 1)
     hint = f"did you mean {near[0]}? " if near else ""
@@ -183,12 +183,13 @@ def _kept(name: str) -> Path | None:
 
 
 def _only_model(folder: Path) -> Path:
-    """The one model in `folder`, by its first part if it is split."""
+    """The one model in `folder`, by its first part if it is split; ONNX as the Hub lays it out."""
     found = [file for file in sorted(folder.glob("*.gguf")) if not _LATER_PART.fullmatch(file.name)]
+    found = found or sorted([*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
     if len(found) == 1:
         return found[0]
-    what = f"holds {len(found)} models" if found else "holds no .gguf file"
-    names = ", ".join(file.name for file in found[:3])
+    what = f"holds {len(found)} models" if found else "holds no .gguf or .onnx file"
+    names = ", ".join(str(file.relative_to(folder)) for file in found[:3])
     raise ModelUnavailable(f"{folder} {what}", f"name one: {names}" if found else _SEE)
 
 

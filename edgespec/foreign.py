@@ -88,7 +88,9 @@ def _lm_studio() -> Iterator[Foreign]:
 
 
 def _hub_cache() -> Iterator[Foreign]:
-    for file in _ggufs(_hub_cache_folder(), "models--*/snapshots/*/**/*.gguf"):
+    snapshots = "models--*/snapshots/*/**"
+    graphs = _files(_hub_cache_folder(), f"{snapshots}/*.onnx")
+    for file in (*_ggufs(_hub_cache_folder(), f"{snapshots}/*.gguf"), *graphs):
         folder, _, _, *path = file.relative_to(_hub_cache_folder()).parts
         repository = folder.removeprefix("models--").replace("--", "/", 1)
         yield Foreign(f"hfcache:{repository}/{'/'.join(path)}", "the Hub's cache", file)

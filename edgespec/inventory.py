@@ -8,6 +8,7 @@ from edgespec.catalog import Entry
 from edgespec.foreign import Foreign
 from edgespec.gguf_header import read_header
 from edgespec.library import Installed, Library
+from edgespec.onnx_header import OnnxHeader, read_onnx_header
 from edgespec.ranking import parameters
 
 _BATCH = 512
@@ -49,6 +50,8 @@ def items() -> list[Item]:
 def details(name: str) -> dict[str, object]:
     """What is known of the model `name`, by headings. Raises ModelUnavailable."""
     pair = catalog.resolve(name)
+    if pair.target.suffix == ".onnx":
+        return _of_graph(pair.name, read_onnx_header(pair.target))
     header = read_header(pair.target)
     context = min(header.context_length, _CONTEXT)
     needs = memory.estimate(header, context, _BATCH, _OUTPUTS, rollback=_OUTPUTS).total
@@ -68,6 +71,20 @@ def details(name: str) -> dict[str, object]:
         facts |= {"repository": pulled.repository, "commit": pulled.commit}
         facts |= {"licence": pulled.licence or "-"}
     return facts
+
+
+def _of_graph(name: str, header: OnnxHeader) -> dict[str, object]:
+    context = min(header.context_length, _CONTEXT)
+    attention = "grouped, may append in place" if header.grouped else "spelt out, the cache grows"
+    return {
+        "name": name,
+        "files": [str(header.path)],
+        "weights": header.weights,
+        "context": header.context_length,
+        "attention": attention,
+        "memory": f"about {header.memory(context) / 2**30:.2f} GiB with a context of "
+        f"{context} tokens",
+    }
 
 
 def _of_catalogue(entry: Entry) -> Item:

@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
+from edgespec.bridging.choice import bridge
 from edgespec.calibration import Calibrator
 from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
@@ -17,10 +18,10 @@ from edgespec.costs import CostModel
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
-from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
+from edgespec.errors import BackendError, InvalidInput, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.measurements import Measurements, MeasurementStore
-from edgespec.pairing import require_same_vocabulary
+from edgespec.onnx_header import OnnxHeader, read_onnx_header
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
@@ -35,6 +36,9 @@ from edgespec.topology.records import first_cpus
 
 OnProgress = Callable[[str, float], bool]
 """Called with what is going on and its fraction done; returning False stops the loading."""
+
+OnNote = Callable[[str], None]
+"""Called with what the user should know of how the pair was put together."""
 
 _BATCH = 512
 _MAX_DRAFTS = 16
@@ -97,31 +101,49 @@ class Parts:
         )
 
 
-def load(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None) -> Engine:
+def load(
+    pair: Pair,
+    options: LoadOptions,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote = lambda text: None,
+) -> Engine:
     """Load target and drafter and put them to work together.
 
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
-    anything is read that would not fit, VocabularyMismatch for a drafter of another family.
+    anything is read that would not fit, VocabularyMismatch for a drafter that has nothing in
+    common with the target.
     """
-    parts = load_parts(pair, options, on_progress)
+    parts = load_parts(pair, options, on_progress, on_note)
     return parts.engine([SuffixMatch()] if options.speculate else [])
 
 
-def load_parts(pair: Pair, options: LoadOptions, on_progress: OnProgress | None = None) -> Parts:
+def load_parts(
+    pair: Pair,
+    options: LoadOptions,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote = lambda text: None,
+) -> Parts:
     """As `load`, but without an engine yet."""
     with ExitStack() as stack:
-        return _Loader(pair, options, on_progress, stack).load()
+        return _Loader(pair, options, on_progress, on_note, stack).load()
 
 
 class _Loader:
     """The steps of one loading; what was opened is closed by `stack` unless all goes well."""
 
     def __init__(
-        self, pair: Pair, options: LoadOptions, on_progress: OnProgress | None, stack: ExitStack
+        self,
+        pair: Pair,
+        options: LoadOptions,
+        on_progress: OnProgress | None,
+        on_note: OnNote,
+        stack: ExitStack,
     ) -> None:
         self._pair = pair
         self._options = options
         self._on_progress = on_progress
+        self._on_note = on_note
+        self._graph = _graph(pair)
         self._stack = stack
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
@@ -131,7 +153,8 @@ class _Loader:
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
-        question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
+        placed = replace(self._pair, drafter=None) if self._graph else self._pair
+        question = ask.question(placed, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
         failed: list[Placement] = []
         while True:
@@ -187,7 +210,7 @@ class _Loader:
             self._stopped = not self._tell(f"loading the {role}", fraction)
             return not self._stopped
 
-        model = backend("llamacpp")(path, options, progress)
+        model = backend(_engine(path))(path, options, progress)
         self._stack.callback(model.close)
         return model
 
@@ -226,21 +249,27 @@ class _Loader:
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
         many = self._sequences > 1
-        if many or self._pair.drafter is None or placement.drafter is None:
+        if many or self._pair.drafter is None or not (placement.drafter or self._graph):
             return None
-        at_device = placement.drafter != CPU
-        options = ModelOptions(1, -at_device, placement.drafter if at_device else "")
+        if self._graph:
+            _require_room(self._graph, placement.n_ctx)
+        device = placement.drafter if placement.drafter not in (None, CPU) else ""
+        options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
-        require_same_vocabulary(target.tokenizer, drafter.tokenizer)
-        lanes = ContextOptions(
+        between = bridge(target.tokenizer, drafter.tokenizer)
+        lanes = 1 if self._graph or between else _LANES
+        size = ContextOptions(
             n_ctx=placement.n_ctx,
             n_batch=_BATCH,
-            max_outputs=_LANES,
-            max_sequences=_LANES,
+            max_outputs=lanes,
+            max_sequences=lanes,
             rollback=self._max_drafts + 1,
         )
-        context = self._context(drafter, lanes)
-        return ModelDrafter(context, target.tokenizer.n_vocab, _LANES)
+        context = self._context(drafter, size)
+        if between:
+            context = between.over(context)
+            self._on_note(between.note)
+        return ModelDrafter(context, target.tokenizer.n_vocab, lanes)
 
     def _policy(
         self, target: Context, drafter: ModelDrafter | None, placement: Placement, threads: int
@@ -298,3 +327,30 @@ def _recurrent(path: Path) -> bool:
     header = read_header(path)
     without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
     return with_one > without
+
+
+def _graph(pair: Pair) -> OnnxHeader | None:
+    """The drafter's header if it is an ONNX model. Raises InvalidInput if the target is one."""
+    if _engine(pair.target) == "onnx":
+        raise InvalidInput(
+            f"{pair.target.name} is an ONNX model, which can draft but not be the target",
+            "choose a GGUF file as the target",
+        )
+    drafts = pair.drafter and _engine(pair.drafter) == "onnx"
+    return read_onnx_header(pair.drafter) if pair.drafter and drafts else None
+
+
+def _require_room(graph: OnnxHeader, n_ctx: int) -> None:
+    """Raise NotEnoughMemory if the drafter does not fit beside the target."""
+    need, free = graph.memory(n_ctx), memory.available()
+    if need > free:
+        raise NotEnoughMemory(
+            f"{graph.path.name} needs about {memory.gib(need)} of memory, "
+            f"{memory.gib(free)} is available",
+            "choose a smaller drafter, or --no-speculate",
+        )
+
+
+def _engine(path: Path) -> str:
+    """The name of the backend that runs the model at `path`."""
+    return "onnx" if path.suffix == ask.ONNX else "llamacpp"

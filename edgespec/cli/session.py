@@ -12,7 +12,7 @@ from edgespec.cli.options import ModelSettings
 from edgespec.cli.output import Output
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
-from edgespec.loading import LoadOptions, OnProgress, Parts, load, load_parts
+from edgespec.loading import LoadOptions, OnNote, OnProgress, Parts, load, load_parts
 from edgespec.matchmaking import best_pair
 from edgespec.placement.enumerate import Pins
 
@@ -30,13 +30,13 @@ class Reply:
 def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
     options = _options(settings)
-    return _loaded(settings, interrupts, lambda pair, report: load(pair, options, report))
+    return _loaded(settings, interrupts, lambda pair, *told: load(pair, options, *told))
 
 
 def open_parts(settings: ModelSettings, interrupts: Interrupts, sequences: int) -> Parts:
     """Load the models that `settings` name for `sequences` answers at a time; as open_engine."""
     options = replace(_options(settings), sequences=sequences)
-    return _loaded(settings, interrupts, lambda pair, report: load_parts(pair, options, report))
+    return _loaded(settings, interrupts, lambda pair, *told: load_parts(pair, options, *told))
 
 
 def _options(settings: ModelSettings) -> LoadOptions:
@@ -53,9 +53,10 @@ def _options(settings: ModelSettings) -> LoadOptions:
 def _loaded(
     settings: ModelSettings,
     interrupts: Interrupts,
-    load_pair: Callable[[Pair, OnProgress], _Loaded],
+    load_pair: Callable[[Pair, OnProgress, OnNote], _Loaded],
 ) -> _Loaded:
     pair = best_pair(settings.model, settings.drafter, speculate=not settings.no_speculate)
+    notes: list[str] = []
     with diagnostics.Progress() as progress:
 
         def report(what: str, fraction: float) -> bool:
@@ -63,7 +64,10 @@ def _loaded(
             progress.show(what, fraction)
             return True
 
-        return load_pair(pair, report)
+        loaded = load_pair(pair, report, notes.append)
+    for note in notes:
+        diagnostics.note(note)
+    return loaded
 
 
 def answer(

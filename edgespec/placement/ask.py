@@ -16,6 +16,9 @@ from edgespec.placement.question import KV_TYPES, Question
 from edgespec.placement.records import Placement
 from edgespec.topology import detect
 
+ONNX = ".onnx"
+"""The extension of models that no plan places: their engine chooses by measurement."""
+
 DEFAULT_CONTEXT = 8192
 """Tokens of context that are enough unless more are asked for."""
 
@@ -24,8 +27,14 @@ def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17
     """What to place of `pair`, whose target gives `outputs` rows of logits at once.
 
     Raises the ModelUnavailable family for files that cannot be used, InvalidInput for a cache of
-    an unknown type.
+    an unknown type and for ONNX models, which are not placed by a plan.
     """
+    for file in files(pair):
+        if file.suffix == ONNX:
+            raise InvalidInput(
+                f"where {file.name} runs is found out when it is loaded, not planned",
+                "plan the target alone with --no-speculate",
+            )
     if kv_type not in KV_TYPES:
         raise InvalidInput(f"there is no cache of type {kv_type!r}", f"take {', '.join(KV_TYPES)}")
     target = read_header(pair.target)
@@ -63,16 +72,21 @@ def costs_key(
 ) -> str:
     """Under which key the costs of `pair` are kept: for another placement or other processors than
     usual (None), they are others."""
-    files = [pair.target]
-    if pair.drafter and (placement is None or placement.drafter):
-        files.append(pair.drafter)
+    placed = placement is None or placement.drafter
+    drafts = pair.drafter and (placed or pair.drafter.suffix == ONNX)
     usual = cpu_sets.default(detect.here()).cpus
     unusual: list[object] = []
     if balanced and (balanced.single, balanced.batch) != (usual, usual):
         unusual += [balanced.single, balanced.batch]
     if placement and (placement.devices or placement.kv_type != "f16"):
         unusual.append(placement)
-    return measurements.pair_key(files, threads, outputs, *unusual)
+    used = files(pair) if drafts else [pair.target]
+    return measurements.pair_key(used, threads, outputs, *unusual)
+
+
+def files(pair: Pair) -> list[Path]:
+    """The files of a pair, the target's first."""
+    return [pair.target, *([pair.drafter] if pair.drafter else [])]
 
 
 def _measured(balanced: Balance, usual: CpuSet) -> CpuSet:

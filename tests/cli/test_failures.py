@@ -56,10 +56,16 @@ def test_a_truncated_file(tmp_path: Path, gguf: Path) -> None:
     assert "half.gguf" in fails(3, "--model", str(path))
 
 
-def test_a_drafter_of_another_vocabulary(tmp_path: Path, gguf: Path) -> None:
+def test_a_drafter_of_another_vocabulary_drafts_and_a_note_says_how(
+    tmp_path: Path, gguf: Path
+) -> None:
     other = llama_gguf(tmp_path / "other.gguf", variant=1)
-    message = fails(3, "--model", str(gguf), "--drafter", str(other))
-    assert "drafter" in message
+    answer = ("run", "--threads", "1", "-t", "0", "-n", "8", "--raw", "hi", "--model", str(gguf))
+    done = edgespec(*answer, "--drafter", str(other))
+    assert done.returncode == 0
+    assert done.stdout == edgespec(*answer, "--no-speculate").stdout
+    assert done.stderr.startswith("edgespec: note: the drafter speaks another vocabulary")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_prompt_longer_than_the_context() -> None:

@@ -21,6 +21,8 @@ from tests.cli.process import COMMAND, Terminal, environment
 from tests.cli.process import edgespec as execute
 from tests.ggufs import llama_gguf
 from tests.hubserver import Fault, HubServer, Repo, serving
+from tests.onnx_graphs import Export, Weights
+from tests.onnx_models import write_folder
 
 TINY = "hf:me/tiny-GGUF:Q8_0"
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.02, longest_asked=2, silence=0.3)
@@ -418,3 +420,26 @@ def _until_content(server: HubServer, running: "subprocess.Popen[bytes]") -> Non
         if len([sent for sent in server.sent if sent.to_the_end]) > before:
             return
         time.sleep(0.01)
+
+
+@pytest.mark.native
+def test_an_onnx_export_from_nothing_to_a_draft(
+    server: HubServer, edgespec: Run, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "nano", Weights(), Export(bits=4))
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    small = tuple(path for path, data in files.items() if len(data) < 10_000)
+    server.repos["me/nano-ONNX"] = Repo(files, plain=small)
+    pulled = edgespec("pull", "hf:me/nano-ONNX")
+    assert pulled.returncode == 0, pulled.stderr
+    prompt = ("--threads", "1", "-t", "0", "-n", "20", "--raw", "def main():", "--json", "-k", "4")
+    done = edgespec("run", "--drafter", "hf:me/nano-ONNX", *prompt)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["stats"]["accepted"] > 3
+    assert "hf:me/nano-ONNX:model" in edgespec("models", "list").stdout
+    assert edgespec("models", "verify", "hf:me/nano-ONNX").returncode == 0
+    assert edgespec("models", "rm", "hf:me/nano-ONNX").returncode == 0

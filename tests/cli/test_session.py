@@ -16,7 +16,7 @@ from edgespec.cli.run import _json
 from edgespec.cli.session import Reply, answer, open_engine
 from edgespec.engine import Engine
 from edgespec.events import Finish, FinishReason, Notice, Request, Source, Stats, StepEvent, Token
-from edgespec.loading import LoadOptions, OnProgress
+from edgespec.loading import LoadOptions, OnNote, OnProgress
 
 STATS = Stats(
     prompt_tokens=1,
@@ -103,22 +103,28 @@ def test_json_of_an_interrupted_answer() -> None:
     }
 
 
-def test_the_settings_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_reach_the_loader_and_its_notes_the_user(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[tuple[Pair, LoadOptions]] = []
 
-    def load(pair: Pair, options: LoadOptions, on_progress: OnProgress) -> Engine:
+    def load(pair: Pair, options: LoadOptions, on_progress: OnProgress, on_note: OnNote) -> Engine:
         seen.append((pair, options))
+        on_note("it drafts through text")
         return cast(Engine, None)
 
     monkeypatch.setattr(session, "load", load)
     open_engine(SETTINGS, Interrupts())
+    assert capsys.readouterr().err == "edgespec: note: it drafts through text\n"
     [(pair, options)] = seen
     assert pair.drafter is None
     assert options == LoadOptions(n_ctx=0, threads=2, draft_length=5, speculate=False)
 
 
 def test_ctrl_c_ends_the_loading_at_its_next_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(_pair: Pair, _options: LoadOptions, on_progress: OnProgress) -> Engine:
+    def load(
+        _pair: Pair, _options: LoadOptions, on_progress: OnProgress, _on_note: OnNote
+    ) -> Engine:
         assert on_progress("target", 0.1)
         signal.raise_signal(signal.SIGINT)
         on_progress("target", 0.2)

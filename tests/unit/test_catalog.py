@@ -104,8 +104,25 @@ def test_a_folder_with_several_models(models: Path) -> None:
     assert "holds 2 models; name one: one.gguf, two-00001-of-00002.gguf" in message
 
 
+@pytest.mark.parametrize("place", ["model.onnx", "onnx/model_q4.onnx"])
+def test_a_folder_with_one_onnx_graph(tmp_path: Path, place: str) -> None:
+    graph = tmp_path / place
+    graph.parent.mkdir(exist_ok=True)
+    graph.touch()
+    assert resolve(str(tmp_path)).target == graph
+
+
+def test_a_folder_with_several_onnx_graphs(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    for name in ("model.onnx", "model_q4.onnx", "model.onnx_data"):
+        (tmp_path / "onnx" / name).touch()
+    message = unavailable(str(tmp_path))
+    names = [str(Path("onnx", name)) for name in ("model.onnx", "model_q4.onnx")]
+    assert f"holds 2 models; name one: {', '.join(names)}" in message
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
-    assert "holds no .gguf file" in unavailable(str(tmp_path))
+    assert "holds no .gguf or .onnx file" in unavailable(str(tmp_path))
 
 
 @pytest.mark.parametrize("path", ["missing.gguf", "some/model", os.path.join("~no-such-user", "x")])

@@ -90,6 +90,15 @@ def test_the_hub_s_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert foreign.models() == []
 
 
+def test_an_onnx_graph_in_the_hubs_cache(home: Path) -> None:
+    snapshot = home / ".cache/huggingface/hub/models--me--tiny-ONNX/snapshots" / ("a" * 40)
+    graph = put(snapshot / "onnx/model_q4.onnx")
+    put(snapshot / "onnx/model_q4.onnx_data")
+    (model,) = foreign.models()
+    assert model.name == "hfcache:me/tiny-ONNX/onnx/model_q4.onnx"
+    assert model.path == graph
+
+
 def test_llama_cpp(home: Path) -> None:
     file = put(home / ".cache/llama.cpp/me_tiny.gguf")
     (model,) = foreign.models()
