@@ -15,6 +15,7 @@ from edgespec.cli.options import ENVIRONMENT
     "--drafter",
     metavar="MODEL",
     show_default="the catalogue's",
+    allow_from_autoenv=False,  # EDGESPEC_DRAFTER is what `run` and `chat` draft with.
     help="Drafter to pull with it, hf:owner/repository[:QUANT]; none for no drafter.",
 )
 @click.option(

@@ -324,6 +324,22 @@ def test_without_a_network_the_nano_pair_answers(tmp_path: Path) -> None:
     assert done.stdout
 
 
+def test_the_drafter_of_run_is_not_pulled(edgespec: Run) -> None:
+    done = edgespec("pull", TINY, EDGESPEC_DRAFTER="small.gguf")
+    assert (done.returncode, done.stdout.count("is here")) == (0, 1)
+
+
+def test_a_catalogue_with_a_mistake_is_one_line(edgespec: Run, edgespec_home: Path) -> None:
+    own = edgespec_home / "config/models.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text('[pairs.mine]\ndescription = "x"\nlicense = "y"\ntarget = "z.gguf"\n')
+    for command in (["models", "list"], ["run", "hi"], ["pull", "mine"], ["pair", "mine"]):
+        done = edgespec(*command)
+        assert (done.returncode, done.stdout) == (2, "")
+        line = f"{own}, line 3: pairs.mine.license is not a known key; did you mean licence?\n"
+        assert done.stderr == f"edgespec: error: {line}"
+
+
 def test_search(edgespec: Run, server: HubServer, variables: dict[str, str]) -> None:
     server.repos["me/tiny-evil\x1b[2J"] = Repo({})
     server.repos["me/other"] = Repo({})
