@@ -75,6 +75,11 @@ class GgufHeader:
         """Tokens the model was trained to look back on."""
         return self.integer(".context_length")
 
+    @property
+    def parameters(self) -> int:
+        """Weights of the model, all experts counted."""
+        return sum(tensor.values for tensor in self.tensors)
+
     def get(self, key: str) -> Value | None:
         """The value of `key`, None if it has none. ".name" stands for "{architecture}.name"."""
         return self.metadata.get(self.architecture + key if key.startswith(".") else key)

@@ -9,7 +9,6 @@ from edgespec.foreign import Foreign
 from edgespec.gguf_header import read_header
 from edgespec.library import Installed, Library
 from edgespec.onnx_header import OnnxHeader, read_onnx_header
-from edgespec.ranking import parameters
 
 _BATCH = 512
 _OUTPUTS = 17
@@ -61,7 +60,7 @@ def details(name: str) -> dict[str, object]:
         "drafter": str(pair.drafter) if pair.drafter else "-",
         "size": header.size,
         "architecture": header.architecture,
-        "parameters": parameters(header),
+        "parameters": header.parameters,
         "context": header.context_length,
         "vocabulary": len(header.strings("tokenizer.ggml.tokens")),
         "chat template": "yes" if header.text("tokenizer.chat_template") else "no",

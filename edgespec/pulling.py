@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
 
-from edgespec import catalog, ranking
+from edgespec import catalog
 from edgespec.errors import InvalidInput, VocabularyMismatch
 from edgespec.hub.choice import CONTEXT, Chooser, Chosen, Room, this_machine
 from edgespec.hub.client import Hub, is_offline
@@ -13,7 +13,6 @@ from edgespec.hub.names import PREFIX, Wish, parse
 from edgespec.hub.pull import OnProgress
 from edgespec.library import Installed, Library
 from edgespec.onnx_header import OnnxHeader
-from edgespec.ranking import Candidate
 
 NO_DRAFTER = "none"
 
@@ -102,10 +101,13 @@ def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOpt
         return Plan((chooser.choose(target, room),))
     small = chooser.choose(drafter, room)
     large = chooser.choose(target, room.without(small.needs))
+    # Not at the top: it needs the whole scheduler, and a model without a drafter does not.
+    from edgespec.ranking import Candidate, judge
+
     name = small.model.name
     if isinstance(small.header, OnnxHeader):  # Whatever it speaks, a bridge will do.
         return Plan((small, large))
-    verdict = ranking.judge(large.gguf, Candidate(name, small.gguf, here=False))
+    verdict = judge(large.gguf, Candidate(name, small.gguf, here=False))
     if not verdict.fit.usable:
         if options.drafter is not None:
             raise VocabularyMismatch(

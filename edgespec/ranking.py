@@ -134,14 +134,9 @@ def _acceptance(target: GgufHeader, candidate: Candidate) -> float:
     """
     if candidate.measured and (rate := candidate.measured.acceptance.rate("drafter")) is not None:
         return rate
-    ratio = parameters(target) / max(parameters(candidate.header), 1)
+    ratio = target.parameters / max(candidate.header.parameters, 1)
     low, high = _RANGE
     return min(max(_ALIKE - _PER_DOUBLING * log2(max(ratio, 1.0)), low), high)
-
-
-def parameters(header: GgufHeader) -> int:
-    """Weights of the model, all experts counted."""
-    return sum(tensor.values for tensor in header.tensors)
 
 
 def _estimated(target: GgufHeader, drafter: GgufHeader) -> Machine:
