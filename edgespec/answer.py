@@ -221,7 +221,7 @@ class Answer:
             return FinishReason.STOP
         if self._counts.tokens == self._request.max_tokens:
             return FinishReason.LENGTH
-        if len(self._history) > self._cache.context.n_ctx:
+        if len(self._history) > self._cache.n_ctx:
             return FinishReason.CONTEXT
         return None
 

@@ -7,14 +7,15 @@ from edgespec.protocols import Context, Logits, Rollback, Saving
 
 
 class Cache:
-    """A context together with the tokens of its one sequence.
+    """A context together with the tokens of its one sequence, `n_ctx` at most.
 
     Whatever fails or is aborted inside a decode, `tokens` stays the truth: the context is brought
     back to them before the next decode.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, n_ctx: int = 0) -> None:
         self.context = context
+        self.n_ctx = n_ctx or context.n_ctx
         self.tokens: list[int] = []
         self._dirty = False
         self._last_start = 0
@@ -23,7 +24,7 @@ class Cache:
     @property
     def room(self) -> int:
         """How many more tokens fit."""
-        return self.context.n_ctx - len(self.tokens)
+        return self.n_ctx - len(self.tokens)
 
     def prefill(
         self, tokens: Sequence[int], on_progress: Callable[[int], None] | None = None

@@ -1,7 +1,8 @@
 """The engine: a target, its draft sources and the thread that answers requests with them."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock
@@ -25,6 +26,8 @@ from edgespec.sources.source import InstantSource
 
 _Outcome = StepEvent | BaseException | None
 
+_RUNNING = "another answer is still running on this engine"
+
 
 class Engine:
     """Answers one request at a time, on a thread of its own.
@@ -32,7 +35,7 @@ class Engine:
     The target's context is used by that thread alone: OpenMP keeps a team of workers per calling
     thread, and two teams on one set of cores make each other sleep at every barrier. So `thread` is
     the one that used the context before, if any did. `on_close` frees what the contexts were made
-    from.
+    from. `n_ctx` limits an answer with its prompt, if not to all that the context holds.
     """
 
     def __init__(
@@ -46,12 +49,13 @@ class Engine:
         on_close: Callable[[], None] = lambda: None,
         thread: ThreadPoolExecutor | None = None,
         fingerprint: str = "",
+        n_ctx: int = 0,
     ) -> None:
         self.target = target
-        self.n_ctx = context.n_ctx
+        self.n_ctx = n_ctx or context.n_ctx
         self.fingerprint = fingerprint
         """Of everything that a snapshot depends on."""
-        self._cache = Cache(context)
+        self._cache = Cache(context, n_ctx)
         self._sources = list(sources)
         self._policy = policy
         self._acceptance = acceptance
@@ -114,6 +118,25 @@ class Engine:
         """How many tokens of `prompt` need no decoding."""
         return self._thread.submit(self._cache.shared, prompt).result()
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Inside, the target's context and its thread are free for work of another kind.
+
+        It begins empty and ends so. Raises BackendError while an answer is running, or if the
+        engine is closed.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise BackendError(_RUNNING)
+        try:
+            self._cache.context.resume()
+            self._require_open()
+            self._thread.submit(self._cache.forget).result()
+            yield
+        finally:
+            if not self._closed:
+                self._thread.submit(self._cache.forget).result()
+            self._busy.release()
+
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
         self._cache.context.abort()
@@ -168,7 +191,7 @@ class Engine:
         self, request: Request, sampler: Sampler, on_round: Callable[[Round], None] | None
     ) -> Generator[StepEvent]:
         if not self._busy.acquire(blocking=False):
-            raise BackendError("another answer is still running on this engine")
+            raise BackendError(_RUNNING)
         try:
             outcomes: SimpleQueue[_Outcome] = SimpleQueue()
             self._cache.context.resume()

@@ -56,7 +56,8 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` the target's context holds so many answers at
-    a time, and there is no drafter; recurrent models have one all the same.
+    a time, and a drafter is loaded only if some will be `alone`; recurrent models have one
+    sequence all the same.
     """
 
     n_ctx: int = 0
@@ -67,6 +68,7 @@ class LoadOptions:
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Parts:
             self.close,
             self.thread,
             self.fingerprint,
+            self.n_ctx,
         )
 
 
@@ -248,7 +251,7 @@ class _Loader:
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        many = self._sequences > 1
+        many = self._sequences > 1 and not self._options.alone
         if many or self._pair.drafter is None or not (placement.drafter or self._graph):
             return None
         if self._graph:

@@ -1,7 +1,7 @@
 """How loaded models are put to work on a batch: as many answers at a time as pay."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.continuous import ContinuousExecutor
@@ -10,6 +10,7 @@ from edgespec.batch.pace import Pace
 from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
+from edgespec.engine import Engine
 from edgespec.loading import Parts
 from edgespec.protocols import OrderedContext, Rollback
 from edgespec.sources.suffix import SuffixMatch
@@ -24,16 +25,13 @@ def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Exe
 
     Models that cannot take single tokens back answer one prompt after the other.
     """
-    context = parts.context
-    if context.rollback is not Rollback.ANY or not isinstance(context, OrderedContext):
+    context = shared_context(parts)
+    if context is None:
         with parts.engine([SuffixMatch()] if speculate else []) as engine:
             yield SequentialExecutor(engine)
         return
-    costs = parts.policy.costs
-    width = width or best_width(costs)
-    pace = Pace(costs)
-    drafts = Drafts(pace, parts.acceptance) if speculate else None
-    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
+    width = width or best_width(parts.policy.costs)
+    batcher = batcher_of(parts, context, width, speculate=speculate)
     executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
     try:
         yield executor
@@ -41,6 +39,34 @@ def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Exe
         executor.close()
         parts.thread.shutdown(wait=True)
         parts.close()
+
+
+@contextmanager
+def sharing(parts: Parts, engine: Engine, width: int, *, speculate: bool) -> Iterator[Executor]:
+    """As `working`, while `engine`, which was made of `parts` and goes on to own them, rests."""
+    context = shared_context(parts)
+    if context is None or width == 1:
+        yield SequentialExecutor(engine)
+        return
+    with engine.lent():
+        batcher = batcher_of(parts, context, width, speculate=speculate)
+        with closing(ContinuousExecutor(batcher, width, parts.thread, context.abort)) as executor:
+            yield executor
+
+
+def shared_context(parts: Parts) -> OrderedContext | None:
+    """The target's context if several answers at a time can share it."""
+    context = parts.context
+    if context.rollback is Rollback.ANY and isinstance(context, OrderedContext):
+        return context
+    return None
+
+
+def batcher_of(parts: Parts, context: OrderedContext, width: int, *, speculate: bool) -> Batcher:
+    """A batcher of `width` answers at a time over the empty `context` of `parts`."""
+    pace = Pace(parts.policy.costs)
+    drafts = Drafts(pace, parts.acceptance) if speculate else None
+    return Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
 
 
 def best_width(costs: CostModel) -> int:
