@@ -47,7 +47,7 @@ class Cache:
     def verify(self, tokens: Sequence[int]) -> None:
         """Decode `tokens` in one batch, keeping the logits of each; some may be taken back."""
         if self.context.rollback is Rollback.CHECKPOINT and len(tokens) > 1:
-            self._settle()
+            self.settle()
             self._checkpoint = (len(self.tokens), self.context.checkpoint())
         self._decode(tokens, outputs=len(tokens))
 
@@ -62,7 +62,7 @@ class Cache:
 
     def save(self, limit: int) -> bytes:
         """What the context holds of `tokens`; empty if it cannot be saved in `limit` bytes."""
-        self._settle()
+        self.settle()
         context = self.context
         if not self.tokens or not isinstance(context, Saving) or context.state_size() > limit:
             return b""
@@ -83,6 +83,16 @@ class Cache:
         self._last_start = len(tokens)
         return True
 
+    def settle(self) -> None:
+        """Drop what a failed decode left behind, if any."""
+        if not self._dirty:
+            return
+        held = len(self.tokens)
+        if self.context.rollback is Rollback.ANY and self.context.truncate(held):
+            self._dirty = False
+        else:
+            self._rebuild(held)
+
     def forget(self) -> None:
         """Empty the cache."""
         self.context.clear()
@@ -92,7 +102,7 @@ class Cache:
         self._dirty = False
 
     def _decode(self, tokens: Sequence[int], outputs: int) -> None:
-        self._settle()
+        self.settle()
         start = len(self.tokens)
         try:
             self.context.decode(tokens, start, outputs=outputs)
@@ -105,16 +115,6 @@ class Cache:
             raise
         self._last_start = start
         self.tokens.extend(tokens)
-
-    def _settle(self) -> None:
-        """Drop what a failed decode left behind."""
-        if not self._dirty:
-            return
-        held = len(self.tokens)
-        if self.context.rollback is Rollback.ANY and self.context.truncate(held):
-            self._dirty = False
-        else:
-            self._rebuild(held)
 
     def _take_back(self, length: int) -> bool:
         """Drop all after the first `length` tokens, if that is possible without a rebuild."""

@@ -119,21 +119,22 @@ class Engine:
         return self._thread.submit(self._cache.shared, prompt).result()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def lent(self) -> Iterator[list[int]]:
         """Inside, the target's context and its thread are free for work of another kind.
 
-        It begins empty and ends so. Raises BackendError while an answer is running, or if the
-        engine is closed.
+        The list is of the tokens that sequence 0 holds, and nothing else is held. Whoever changes
+        that changes the list; if it is empty in the end, the context may hold anything. Raises
+        BackendError while an answer is running, or if the engine is closed.
         """
         if not self._busy.acquire(blocking=False):
             raise BackendError(_RUNNING)
         try:
             self._cache.context.resume()
             self._require_open()
-            self._thread.submit(self._cache.forget).result()
-            yield
+            self._thread.submit(self._cache.settle).result()
+            yield self._cache.tokens
         finally:
-            if not self._closed:
+            if not (self._closed or self._cache.tokens):
                 self._thread.submit(self._cache.forget).result()
             self._busy.release()
 
@@ -179,11 +180,11 @@ class Engine:
             raise InvalidInput("the prompt is empty")
         if request.max_tokens is not None and request.max_tokens < 1:
             raise InvalidInput(f"max_tokens = {request.max_tokens}", "it must be at least 1")
-        if not all(0 <= token < self.target.tokenizer.n_vocab for token in request.prompt):
+        if not all(0 <= token < self.target.tokenizer.n_vocab for token in request.tokens):
             raise InvalidInput("the prompt has a token id outside the vocabulary")
-        if len(request.prompt) > self.n_ctx:
+        if len(request.tokens) > self.n_ctx:
             raise ContextOverflow(
-                f"the prompt has {len(request.prompt)} tokens, the context holds {self.n_ctx}",
+                f"the prompt has {len(request.tokens)} tokens, the context holds {self.n_ctx}",
                 "shorten it or raise --context",
             )
 

@@ -33,6 +33,11 @@ def cache_dir() -> Path:
     return _home("cache") or _PLATFORM.user_cache_path
 
 
+def state_dir() -> Path:
+    """What has to outlive a process, but nobody would miss."""
+    return _home("state") or _PLATFORM.user_state_path
+
+
 def log_dir() -> Path:
     """Logs."""
     return _home("log") or _PLATFORM.user_log_path

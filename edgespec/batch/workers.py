@@ -1,6 +1,6 @@
 """How loaded models are put to work on a batch: as many answers at a time as pay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from edgespec.batch.batcher import Batcher
@@ -48,8 +48,9 @@ def sharing(parts: Parts, engine: Engine, width: int, *, speculate: bool) -> Ite
     if context is None or width == 1:
         yield SequentialExecutor(engine)
         return
-    with engine.lent():
-        batcher = batcher_of(parts, context, width, speculate=speculate)
+    with engine.lent() as held:
+        batcher = batcher_of(parts, context, width, speculate=speculate, held=tuple(held))
+        held.clear()
         with closing(ContinuousExecutor(batcher, width, parts.thread, context.abort)) as executor:
             yield executor
 
@@ -62,11 +63,24 @@ def shared_context(parts: Parts) -> OrderedContext | None:
     return None
 
 
-def batcher_of(parts: Parts, context: OrderedContext, width: int, *, speculate: bool) -> Batcher:
-    """A batcher of `width` answers at a time over the empty `context` of `parts`."""
+def batcher_of(
+    parts: Parts,
+    context: OrderedContext,
+    width: int,
+    *,
+    speculate: bool,
+    held: Sequence[int] = (),
+    prompt: int = 0,
+) -> Batcher:
+    """A batcher of `width` answers at a time over the `context` of `parts`.
+
+    Its sequence 0 holds `held`, of which `prompt` tokens were a prompt, and nothing else.
+    """
     pace = Pace(parts.policy.costs)
     drafts = Drafts(pace, parts.acceptance) if speculate else None
-    return Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
+    return Batcher(
+        parts.target, context, pace, width, parts.n_ctx, drafts, held=held, prompt=prompt
+    )
 
 
 def best_width(costs: CostModel) -> int:
