@@ -9,6 +9,7 @@ import stat
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -143,10 +144,8 @@ def test_unusable_bodies_are_refused(server: Serving, data: bytes, kind: str, st
 def test_a_body_without_a_length_is_limited_too(server: Serving) -> None:
     chunks = (b" " * 2**20 for _ in range(12))
     headers = {"Content-Type": "application/json"}
-    try:
+    with suppress(httpx2.WriteError):  # It may hang up before all is sent.
         assert server.client.post(CHAT, content=chunks, headers=headers).status_code == 413
-    except httpx2.WriteError:
-        pass  # It may hang up before all is sent.
     assert server.client.get("/health").status_code == 200
 
 
@@ -172,10 +171,8 @@ def test_what_asks_for_too_much_is_refused(
 
 
 def test_an_answer_that_cannot_go_on_is_the_requests_fault(server: Serving) -> None:
-    banned = {str(token): -100 for token in range(2048)} | {"max_tokens": 1}
-    status, reply = server.ask(
-        CHAT, endless(logit_bias={n: b for n, b in banned.items() if n.isdigit()})
-    )
+    banned = {str(token): -100 for token in range(8192)}
+    status, reply = server.ask(CHAT, endless(logit_bias=banned))
     assert (status, reply["error"]["type"]) == (400, "invalid_request_error")
 
 
@@ -192,7 +189,8 @@ def test_chat_goes_before_batch_and_too_many_are_turned_away(
             order.append(name)
 
         with busy.client.stream("POST", CHAT, json=endless(stream=True)) as first:
-            next(first.iter_lines())
+            lines = first.iter_lines()
+            next(lines)
             later = [clients.submit(ask, "batch", service_tier="flex")]
             busy.until(lambda: busy.metric("queue") == 1)
             later += [clients.submit(ask, "one"), clients.submit(ask, "other")]
