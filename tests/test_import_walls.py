@@ -20,8 +20,10 @@ HEAVY = (
     "numpy",
     "onnxruntime",
     "rich",
+    "starlette",
     "textual",
     "tokenizers",
+    "uvicorn",
 )
 RUN_CLI = f"""
 import json, sys

@@ -141,6 +141,9 @@ class Dispatcher:
                     for event in events:
                         if not isinstance(event, Notice):
                             self._tell(job, event)
+                        # An abort that comes before the engine has begun has no effect.
+                        if not self._goes_on(job):
+                            break
             except (NothingAllowed, InvalidInput) as error:
                 self._tell(job, Broken(str(error), 400))
         if job.cancelled:
@@ -152,12 +155,16 @@ class Dispatcher:
         with self._monitor:
             self._alone = job
             self._prompt = len(job.request.prompt)
-            go_on = not (job.cancelled or self._closed or self._joinable())
         try:
-            yield go_on
+            yield self._goes_on(job)
         finally:
             with self._monitor:
                 self._alone = None
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether the job should be answered, and by itself."""
+        with self._monitor:
+            return not (job.cancelled or self._closed or self._joinable())
 
     def _together(self, context: OrderedContext) -> None:
         """Let a batcher answer, until one job is left at most."""
