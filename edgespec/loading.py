@@ -224,6 +224,7 @@ class _Loader:
             rollback=self._max_drafts + 1,
             kv_type=placement.kv_type,
             ordered=sequences > 1,
+            branches=self._max_drafts if sequences == 1 else 0,
         )
         return self._context(model, options)
 
