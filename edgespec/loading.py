@@ -43,6 +43,7 @@ OnNote = Callable[[str], None]
 _BATCH = 512
 _MAX_DRAFTS = 16
 _LANES = 8
+_ALONE = "{} drafts for one answer at a time alone; it is not used here"
 _USUAL_ANSWER = 2048
 """Positions that an answer with its prompt mostly does with, where many share a cache."""
 
@@ -55,8 +56,8 @@ class LoadOptions:
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
-    whatever is known of it. With several `sequences` the target's context holds so many answers at
-    a time, and there is no drafter; recurrent models have one all the same.
+    whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
+    drafters that cannot are left out. Recurrent targets have one sequence all the same.
     """
 
     n_ctx: int = 0
@@ -217,7 +218,7 @@ class _Loader:
     def _target_context(self, model: Model, placement: Placement) -> Context:
         sequences = self._sequences
         options = ContextOptions(
-            n_ctx=placement.n_ctx if sequences == 1 else self._room(placement),
+            n_ctx=self._room(self._pair.target, placement, placement.target.device),
             n_batch=_BATCH,
             max_outputs=self._outputs,
             max_sequences=sequences,
@@ -228,13 +229,13 @@ class _Loader:
         )
         return self._context(model, options)
 
-    def _room(self, placement: Placement) -> int:
-        """Positions of a cache for many answers, as far as the processor's memory allows."""
+    def _room(self, file: Path, placement: Placement, device: str | None) -> int:
+        """Positions of a cache for all sequences, as far as the processor's memory allows."""
         least = placement.n_ctx
         wanted = self._sequences * min(least, _USUAL_ANSWER)
-        if wanted <= least or placement.target.device != CPU:
+        if wanted <= least or device != CPU:
             return least
-        header = read_header(self._pair.target)
+        header = read_header(file)
         sizes = [
             memory.estimate(header, n_ctx, _BATCH, self._outputs, placement.kv_type).total
             for n_ctx in (least, wanted)
@@ -250,7 +251,10 @@ class _Loader:
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
         many = self._sequences > 1
-        if many or self._pair.drafter is None or not (placement.drafter or self._graph):
+        if self._pair.drafter is None or not (placement.drafter or self._graph):
+            return None
+        if many and (self._graph or _recurrent(self._pair.drafter)):
+            self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
         if self._graph:
             _require_room(self._graph, placement.n_ctx)
@@ -258,9 +262,12 @@ class _Loader:
         options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
         between = bridge(target.tokenizer, drafter.tokenizer)
-        lanes = 1 if self._graph or between else _LANES
+        if many and between:
+            self._on_note(_ALONE.format(self._pair.drafter.name))
+            return None
+        lanes = self._sequences if many else 1 if self._graph or between else _LANES
         size = ContextOptions(
-            n_ctx=placement.n_ctx,
+            n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
             n_batch=_BATCH,
             max_outputs=lanes,
             max_sequences=lanes,
@@ -282,6 +289,8 @@ class _Loader:
         key = self._key(target, placement, threads, balanced)
         known = store.load(key)
         usable = known is not None and not known.old and not self._options.calibrate
+        if known and drafter and not any(known.costs.draft.values()):
+            usable = False  # It was measured without the drafter.
         if known is None or not usable or not calibrator.agrees(known.costs):
             if known and balanced:
                 # Whatever changed may have changed which processors are the best.
