@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
-from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths
+from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths, priority
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
@@ -86,7 +87,12 @@ class Parts:
     fingerprint: str
     n_ctx: int
 
-    def engine(self, sources: Sequence[InstantSource]) -> Engine:
+    def engine(
+        self,
+        sources: Sequence[InstantSource],
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
+    ) -> Engine:
         """An engine that owns them."""
         return Engine(
             self.target,
@@ -98,6 +104,8 @@ class Parts:
             self.close,
             self.thread,
             self.fingerprint,
+            claim,
+            clock,
         )
 
 
@@ -107,14 +115,15 @@ def load(
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> Engine:
-    """Load target and drafter and put them to work together.
+    """Load target and drafter and put them to work together, before any batch on this machine.
 
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
     anything is read that would not fit, VocabularyMismatch for a drafter that has nothing in
     common with the target.
     """
-    parts = load_parts(pair, options, on_progress, on_note)
-    return parts.engine([SuffixMatch()] if options.speculate else [])
+    with priority.claimed():
+        parts = load_parts(pair, options, on_progress, on_note)
+    return parts.engine([SuffixMatch()] if options.speculate else [], priority.claimed)
 
 
 def load_parts(

@@ -56,6 +56,8 @@ class _Files:
     strict: bool
     as_json: bool
     parallel: int | None
+    nice: int
+    pause_on_battery: bool
 
 
 @click.command(context_settings=ENVIRONMENT)
@@ -90,6 +92,15 @@ class _Files:
     show_default="as many as pay, by measurement",
     help="Rows to answer at a time.",
 )
+@click.option(
+    "--nice",
+    type=click.IntRange(0, 19),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="How far to stand back behind other processes; 0 = as important as they are.",
+)
+@click.option("--pause-on-battery", is_flag=True, help="Rest while this machine is on battery.")
 @click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
 @model_options
 @system_option
@@ -118,6 +129,8 @@ def batch(
     order: str,
     strict: bool,
     parallel: int | None,
+    nice: int,
+    pause_on_battery: bool,
     samples: int,
     model: ModelSettings,
     system: str | None,
@@ -150,7 +163,7 @@ def batch(
         samples=samples,
     ).shaped(grammar, json_schema)
     path = _regular(output)
-    files = _Files(source, path, form, order, strict, as_json, parallel)
+    files = _Files(source, path, form, order, strict, as_json, parallel, nice, pause_on_battery)
     _Command(files, model, settings, seeded=sampling.seed is not None).run(stats=stats)
 
 
@@ -253,15 +266,18 @@ class _Command:
         *,
         stats: bool,
     ) -> "Scan":
+        from edgespec.batch.manners import Manners, on_battery, stand_back
         from edgespec.batch.prepare import Preparer
         from edgespec.batch.run import Batch
         from edgespec.batch.workers import MOST, working
         from edgespec.cli.session import open_parts
 
         width = self._files.parallel
+        stand_back(self._files.nice)
+        manners = Manners(on_battery if self._files.pause_on_battery else None)
         parts = open_parts(self._model, interrupts, max(width or MOST, 2))
         executor = stack.enter_context(
-            working(parts, width, speculate=not self._model.no_speculate)
+            working(parts, width, manners, speculate=not self._model.no_speculate)
         )
         interrupts.check()
         preparer = Preparer(parts.target, parts.n_ctx, speculate=not self._model.no_speculate)
