@@ -57,7 +57,8 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` the target's context holds so many answers at
-    a time, and there is no drafter; recurrent models have one all the same.
+    a time, and there is no drafter; recurrent models have one all the same. A `copied` target has
+    memory of its own, near the processors of this process.
     """
 
     n_ctx: int = 0
@@ -68,6 +69,7 @@ class LoadOptions:
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,11 @@ class _Loader:
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
-            threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
+            threads,
+            place.layers,
+            "" if place.device == CPU else place.device,
+            place.experts_on_cpu,
+            self._options.copied,
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)

@@ -201,7 +201,7 @@ class Batcher:
         """Be as before a step that was broken off."""
         counts = Counter(row.sequence for row in step.rows)
         for stream in self._live:
-            if stream.slot and (count := counts[stream.slot.number]):
+            if stream.slot and (count := counts[stream.slot.sequence]):
                 self._sequences.truncate(stream.slot, len(stream.slot.tokens) - count)
 
     def _harvest(self, step: _Step, begin: float) -> None:

@@ -34,7 +34,7 @@ class ContinuousExecutor:
         manners: Manners,
     ) -> None:
         self._batcher = batcher
-        self._width = width
+        self.width = width
         self._context = context
         self._manners = manners
         self._inbox: deque[Task] = deque()
@@ -52,7 +52,7 @@ class ContinuousExecutor:
     @property
     def wants(self) -> bool:
         """Enough for the batcher to choose the longest of."""
-        return self._waiting < (_AHEAD + 1) * self._width
+        return self._waiting < (_AHEAD + 1) * self.width
 
     def submit(self, task: Task) -> None:
         """Hand over a task."""

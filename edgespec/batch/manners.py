@@ -1,6 +1,7 @@
 """When a batch rests, so that it is in nobody's way."""
 
 import os
+import sys
 from collections.abc import Callable
 from time import perf_counter, sleep
 
@@ -77,5 +78,5 @@ def stand_back(niceness: int) -> None:
     """Let other processes go first from now on, in all threads that this one starts."""
     if hasattr(os, "nice"):
         os.nice(max(niceness - os.nice(0), 0))
-    elif niceness:
+    elif sys.platform == "win32" and niceness:
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)

@@ -17,8 +17,8 @@ _PREFILL = 0.2
 class Progress:
     """A moment of a batch. Rates are of this run; `eta` is in seconds, None before any row.
 
-    Neither counts rests, of which `resting` gives the reason, empty while it works. `drafts` is the mean number of drafts per step of the target, and `acceptance` how many of
-    them were right.
+    Neither counts rests, of which `resting` gives the reason, empty while it works. `drafts` is
+    the mean number of drafts per step of the target, and `acceptance` how many of them were right.
     """
 
     rows: int

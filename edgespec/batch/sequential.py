@@ -17,6 +17,8 @@ class SequentialExecutor:
     It rests between rounds where `manners` ask for it; they are the engine's clock, too.
     """
 
+    width = 1
+
     def __init__(self, engine: Engine, manners: Manners) -> None:
         self._engine = engine
         self._manners = manners

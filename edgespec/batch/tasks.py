@@ -57,6 +57,10 @@ class Executor(Protocol):
     """Produces answers, in whatever order suits it. Used by one thread, but for `stop`."""
 
     @property
+    def width(self) -> int:
+        """Answers that it produces at a time."""
+
+    @property
     def load(self) -> Load:
         """What goes on."""
 
