@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
-from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths
+from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths, priority
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
@@ -57,7 +58,8 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
-    drafters that cannot are left out. Recurrent targets have one sequence all the same.
+    drafters that cannot are left out. Recurrent targets have one sequence all the same. A `copied`
+    target has memory of its own, near the processors of this process.
     """
 
     n_ctx: int = 0
@@ -68,6 +70,7 @@ class LoadOptions:
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,12 @@ class Parts:
     fingerprint: str
     n_ctx: int
 
-    def engine(self, sources: Sequence[InstantSource]) -> Engine:
+    def engine(
+        self,
+        sources: Sequence[InstantSource],
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
+    ) -> Engine:
         """An engine that owns them."""
         return Engine(
             self.target,
@@ -99,6 +107,8 @@ class Parts:
             self.close,
             self.thread,
             self.fingerprint,
+            claim,
+            clock,
         )
 
 
@@ -108,14 +118,15 @@ def load(
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> Engine:
-    """Load target and drafter and put them to work together.
+    """Load target and drafter and put them to work together, before any batch on this machine.
 
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
     anything is read that would not fit, VocabularyMismatch for a drafter that has nothing in
     common with the target.
     """
-    parts = load_parts(pair, options, on_progress, on_note)
-    return parts.engine([SuffixMatch()] if options.speculate else [])
+    with priority.claimed():
+        parts = load_parts(pair, options, on_progress, on_note)
+    return parts.engine([SuffixMatch()] if options.speculate else [], priority.claimed)
 
 
 def load_parts(
@@ -173,7 +184,11 @@ class _Loader:
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
-            threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
+            threads,
+            place.layers,
+            "" if place.device == CPU else place.device,
+            place.experts_on_cpu,
+            self._options.copied,
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.continuous import ContinuousExecutor
 from edgespec.batch.drafts import Drafts
+from edgespec.batch.manners import Manners
 from edgespec.batch.pace import Pace
 from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequential import SequentialExecutor
@@ -20,15 +21,18 @@ MOST = 32
 
 
 @contextmanager
-def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Executor]:
+def working(
+    parts: Parts, width: int | None, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
     """An executor of `width` answers at a time (None: as many as measurement says), then frees all.
 
     Models that cannot take single tokens back answer one prompt after the other.
     """
     context = parts.context
     if context.rollback is not Rollback.ANY or not isinstance(context, OrderedContext):
-        with parts.engine([SuffixMatch()] if speculate else []) as engine:
-            yield SequentialExecutor(engine)
+        sources = [SuffixMatch()] if speculate else []
+        with parts.engine(sources, clock=manners.now) as engine:
+            yield SequentialExecutor(engine, manners)
         return
     costs = parts.policy.costs
     width = width or best_width(costs)
@@ -39,8 +43,8 @@ def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Exe
         else None
     )
     drafts = Drafts(pace, parts.acceptance, drafter) if speculate else None
-    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
+    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, manners.now)
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
     try:
         yield executor
     finally:
