@@ -16,7 +16,7 @@ from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
 from edgespec.store.session import Session
 from edgespec.store.store import Store
-from edgespec_tui import themes
+from edgespec_tui import keys, themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.pulling import Pulling
@@ -63,7 +63,7 @@ class ChatApp(App[None]):
         self._set_theme()
 
     def on_mount(self) -> None:
-        self.set_keymap(self.settings.keys)
+        self.set_keymap(keys.keymap(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
         self.call_after_refresh(self.load)
         self.set_interval(0.1, self._look)
@@ -124,6 +124,21 @@ class ChatApp(App[None]):
             self._set_theme()
         if _OF_THE_MODEL & changes.keys():
             self.load()
+
+    def change_key(self, name: str, wanted: str) -> None:
+        """Give what `name` stands for the keys `wanted`, for good; none are its usual ones.
+
+        Raises EdgespecError.
+        """
+        own = {other: its for other, its in self.settings.keys.items() if other != name}
+        keys.check(name, wanted, own)
+        config.save_key(config.file(), name, wanted)
+        own |= {name: wanted} if wanted else {}
+        self.settings = replace(self.settings, keys=own)
+        self.set_keymap(keys.keymap(own))
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                screen.entry.use(keys.keymap(own))
 
     def use_preset(self, name: str) -> Mapping[str, Any]:
         """Answer with the settings of a preset from now on, without one as usual; what it sets.
