@@ -38,13 +38,15 @@ class ModelOptions:
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
     these layers do not if `experts_on_cpu`. `on_note` is called with what the user should know of
-    where the model runs.
+    where the model runs. Without `repack`, weights are used as they lie in the file, which loads at
+    once and decodes slowly.
     """
 
     threads: int
     n_gpu_layers: int = 0
     device: str = ""
     experts_on_cpu: bool = False
+    repack: bool = True
     on_note: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 
