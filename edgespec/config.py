@@ -1,16 +1,14 @@
 """The user's settings: a commented TOML file, checked key by key, and what they are without it."""
 
-import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from edgespec import paths
+from edgespec import own_files, paths
 from edgespec.errors import EdgespecError, InvalidInput
 
 if TYPE_CHECKING:
@@ -258,9 +256,6 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as temporary:
-            temporary.write(text)
-        os.replace(temporary.name, path)
+        own_files.replace(path, text)
     except OSError as error:
         raise EdgespecError(f"{path} cannot be written: {error.strerror}") from error

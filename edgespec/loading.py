@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths, priority
+from edgespec import (
+    balance,
+    bandwidth,
+    cpu_sets,
+    lost_pages,
+    memory,
+    mempolicy,
+    paths,
+    priority,
+    trial,
+)
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
@@ -171,6 +181,7 @@ class _Loader:
         failed: list[Placement] = []
         while True:
             placement = place(question, options.pins, known, failed)
+            self._try()
             try:
                 return self._load(question, placement, known.cpus)
             except (ModelFileError, NotEnoughMemory, BackendError):
@@ -180,6 +191,13 @@ class _Loader:
             failed.append(placement)
             refused = " and ".join(sorted(placement.devices))
             self._tell(f"{refused} failed, trying the next plan", 0.0)
+
+    def _try(self) -> None:
+        """Find out elsewhere what would end this process."""
+        files = [file for file in (self._pair.target, self._pair.drafter) if file]
+        native = [file for file in files if _engine(file) == "llamacpp"]
+        trial.require_harmless(native, lambda: self._tell("trying the model", 0.0))
+        lost_pages.watch()
 
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)

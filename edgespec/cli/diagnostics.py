@@ -121,10 +121,11 @@ def _log(failure: Exception) -> str:
     from datetime import UTC, datetime
     from traceback import format_exception
 
-    from edgespec import paths
+    from edgespec import own_files, paths
 
     file = paths.log_dir() / "edgespec.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    own_files.make_folder(file.parent)
+    own_files.make_private(file)
     with file.open("a", encoding="utf-8", errors="replace") as log:
         log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC edgespec {__version__}\n")
         log.writelines(format_exception(failure))

@@ -16,7 +16,7 @@ from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
 from edgespec.store.session import Session
 from edgespec.store.store import Store
-from edgespec_tui import keys, themes
+from edgespec_tui import endings, keys, themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.pulling import Pulling
@@ -55,6 +55,8 @@ class ChatApp(App[None]):
         """False if something of the engine still runs when the application has ended."""
         self.defect: Exception | None = None
         """What nobody foresaw and what ended the application."""
+        self.ended_by: int | None = None
+        """The signal by which the system ended it."""
         self._let_go = False
         self._stop = stop
         self._seed = settings.seed if settings.seed >= 0 else secrets.randbits(32)
@@ -63,6 +65,7 @@ class ChatApp(App[None]):
         self._set_theme()
 
     def on_mount(self) -> None:
+        endings.listen(self._end)
         self.set_keymap(keys.keymap(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
         self.call_after_refresh(self.load)
@@ -156,6 +159,11 @@ class ChatApp(App[None]):
     def remember(self, conversation: int | None, draft: str) -> None:
         """What to come back to after a crash."""
         self.session.remember(conversation, draft)
+
+    def _end(self, number: int) -> None:
+        self.ended_by = number
+        self.close()
+        self.exit()
 
     async def action_quit(self) -> None:
         """Leave: what was written is saved, what runs is stopped."""
