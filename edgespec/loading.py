@@ -12,6 +12,7 @@ from edgespec import (
     balance,
     bandwidth,
     cpu_sets,
+    headers,
     lost_pages,
     memory,
     mempolicy,
@@ -29,10 +30,10 @@ from edgespec.costs import CostModel
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
-from edgespec.errors import BackendError, InvalidInput, ModelFileError, NotEnoughMemory
+from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.measurements import Measurements, MeasurementStore
-from edgespec.onnx_header import OnnxHeader, read_onnx_header
+from edgespec.onnx_header import read_onnx_header
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
@@ -146,6 +147,12 @@ def load_parts(
     on_note: OnNote = lambda text: None,
 ) -> Parts:
     """As `load`, but without an engine yet."""
+    if options.speculate and _rounds(pair.target):
+        on_note(
+            f"{pair.target.name} rounds activations to integers, so that its batches give other "
+            "logits than its single steps: it runs without speculation, which could change the text"
+        )
+        pair, options = replace(pair, drafter=None), replace(options, speculate=False)
     with ExitStack() as stack:
         return _Loader(pair, options, on_progress, on_note, stack).load()
 
@@ -165,18 +172,16 @@ class _Loader:
         self._options = options
         self._on_progress = on_progress
         self._on_note = on_note
-        self._graph = _graph(pair)
         self._stack = stack
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
-        many = options.sequences > 1 and not _recurrent(pair.target)
+        many = options.sequences > 1 and _shares_cache(pair.target)
         self._sequences = options.sequences if many else 1
 
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
-        placed = replace(self._pair, drafter=None) if self._graph else self._pair
-        question = ask.question(placed, options.n_ctx, options.kv_type, outputs=self._outputs)
+        question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
         failed: list[Placement] = []
         while True:
@@ -207,6 +212,7 @@ class _Loader:
             "" if place.device == CPU else place.device,
             place.experts_on_cpu,
             self._options.copied,
+            on_note=self._on_note,
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)
@@ -283,14 +289,15 @@ class _Loader:
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        many = self._sequences > 1
-        if self._pair.drafter is None or not (placement.drafter or self._graph):
+        if self._pair.drafter is None:
             return None
-        if many and (self._graph or _recurrent(self._pair.drafter)):
+        if placement.drafter is None:
+            self._on_note("there is no room for the drafter: the target runs without it")
+            return None
+        many, graph = self._sequences > 1, headers.is_onnx(self._pair.drafter)
+        if many and not _shares_cache(self._pair.drafter):
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
-        if self._graph:
-            _require_room(self._graph, placement.n_ctx)
         device = placement.drafter if placement.drafter not in (None, CPU) else ""
         options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
@@ -298,7 +305,7 @@ class _Loader:
         if many and between:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
-        lanes = self._sequences if many else 1 if self._graph or between else _LANES
+        lanes = self._sequences if many else 1 if graph or between else _LANES
         size = ContextOptions(
             n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
             n_batch=_BATCH,
@@ -365,35 +372,21 @@ class _Loader:
         return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)
 
 
-def _recurrent(path: Path) -> bool:
-    """Whether the model has states that take room for each token that can be taken back."""
+def _shares_cache(path: Path) -> bool:
+    """Whether the model's cache can hold many answers: an ONNX graph's holds one, and a recurrent
+    model has states that take room for each token that can be taken back."""
+    if headers.is_onnx(path):
+        return False
     header = read_header(path)
     without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
-    return with_one > without
+    return with_one == without
 
 
-def _graph(pair: Pair) -> OnnxHeader | None:
-    """The drafter's header if it is an ONNX model. Raises InvalidInput if the target is one."""
-    if _engine(pair.target) == "onnx":
-        raise InvalidInput(
-            f"{pair.target.name} is an ONNX model, which can draft but not be the target",
-            "choose a GGUF file as the target",
-        )
-    drafts = pair.drafter and _engine(pair.drafter) == "onnx"
-    return read_onnx_header(pair.drafter) if pair.drafter and drafts else None
-
-
-def _require_room(graph: OnnxHeader, n_ctx: int) -> None:
-    """Raise NotEnoughMemory if the drafter does not fit beside the target."""
-    need, free = graph.memory(n_ctx), memory.available()
-    if need > free:
-        raise NotEnoughMemory(
-            f"{graph.path.name} needs about {memory.gib(need)} of memory, "
-            f"{memory.gib(free)} is available",
-            "choose a smaller drafter, or --no-speculate",
-        )
+def _rounds(path: Path) -> bool:
+    """Whether the model is a graph whose batches cannot stand for its single steps."""
+    return headers.is_onnx(path) and read_onnx_header(path).rounds
 
 
 def _engine(path: Path) -> str:
     """The name of the backend that runs the model at `path`."""
-    return "onnx" if path.suffix == ask.ONNX else "llamacpp"
+    return "onnx" if headers.is_onnx(path) else "llamacpp"

@@ -104,7 +104,7 @@ class _Run:
             batch.emit(self._text.token(self._position))
         self._verify_end = inf
         self.rounds += 1
-        self._tell(len(emitted) - 1)
+        self._tell(len(batch.emitted) - 1)
         seconds = self.now - self._verify_began
         self._scheduler.verified(batch.emitted, seconds, self.now, self._limit)
         plain = self._position * self._machine.verify(1)

@@ -296,10 +296,11 @@ def test_pair(edgespec: Run, server: HubServer, tmp_path: Path, data: bytes) -> 
     assert best.startswith("hf:me/draft-GGUF:Q8_0  same ")
     assert best.endswith("x  estimated")
     assert nano.startswith("nano ")
-    assert nano.endswith("another vocabulary")
+    assert " by bytes " in nano
+    assert "another vocabulary, drafts go over a bridge" in nano
     record = json.loads(edgespec("pair", TINY, "--json").stdout)
     assert record["target"] == TINY
-    assert [one["usable"] for one in record["drafters"]] == [True, False]
+    assert [one["fit"] for one in record["drafters"]] == ["identical", "bytes"]
     done = edgespec("pair", str(small))
     assert (done.returncode, done.stdout) == (0, "no drafter for " + f"{small} is known\n")
     done = edgespec("pair", "nowhere")
