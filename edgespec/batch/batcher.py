@@ -36,7 +36,7 @@ class Batcher:
     Tokens of all sequences stand in one batch without padding. Short prompts are decoded beside
     the answers that are under way, long ones in steps of their own in between (chunked prefills:
     Agrawal et al. 2024, arXiv:2403.02310), cut so that each rounds as it would alone. `n_ctx`
-    limits each answer with its prompt.
+    limits each answer with its prompt; `held` and `prompt` are for Sequences.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class Batcher:
         n_ctx: int,
         drafts: Drafts | None = None,
         clock: Callable[[], float] = perf_counter,
+        held: Sequence[int] = (),
+        prompt: int = 0,
     ) -> None:
         self._model = model
         self._context = context
@@ -56,7 +58,7 @@ class Batcher:
         self._n_ctx = n_ctx
         self._drafts = drafts
         self._clock = clock
-        self._sequences = Sequences(context, width)
+        self._sequences = Sequences(context, width, held, prompt)
         self._queue = Queue(self._sequences)
         self._live: list[Stream] = []
         self._outcomes: list[Outcome] = []
@@ -93,6 +95,21 @@ class Batcher:
         tokenizer = self._model.tokenizer
         self._queue.add(Stream(task, tokenizer, sampler, layout, self._n_ctx, self._clock()))
         self._roomy = True
+
+    def cancel(self, task: Task) -> None:
+        """Give a task up, wherever it is; it has no outcome."""
+        self._queue.discard(task)
+        for stream in self._live:
+            if stream.task is task:
+                self._leave(stream)
+                return
+
+    def keep(self, tokens: Sequence[int]) -> list[int]:
+        """Leave nothing in the context but sequence 0, with as much of `tokens` as there is.
+
+        Returns what it holds. There must be nothing to do any more.
+        """
+        return self._sequences.keep(tokens)
 
     def step(self) -> list[Outcome]:
         """One decode, and the outcomes of the answers that ended with it.
@@ -230,7 +247,7 @@ class Batcher:
         emitted: list[int] = []
         for index, draft in enumerate([*drafts, None]):
             try:
-                token = stream.emit(self._context.logits(row + index))
+                token = stream.emit(self._context.logits(row + index), draft)
             except EdgespecError as error:
                 self._outcomes.append(Failed(stream.task, str(error)))
                 self._leave(stream)

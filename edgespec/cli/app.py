@@ -29,6 +29,7 @@ _COMMANDS = {
     "plan": "edgespec.cli.plan:plan",
     "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",
+    "serve": "edgespec.cli.serve:serve",
     "simulate": "edgespec.cli.simulate:simulate",
 }
 

@@ -33,9 +33,11 @@ def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     return _loaded(settings, interrupts, lambda pair, *told: load(pair, options, *told))
 
 
-def open_parts(settings: ModelSettings, interrupts: Interrupts, sequences: int) -> Parts:
+def open_parts(
+    settings: ModelSettings, interrupts: Interrupts, sequences: int, *, alone: bool = False
+) -> Parts:
     """Load the models that `settings` name for `sequences` answers at a time; as open_engine."""
-    options = replace(load_options(settings), sequences=sequences)
+    options = replace(load_options(settings), sequences=sequences, alone=alone)
     return _loaded(settings, interrupts, lambda pair, *told: load_parts(pair, options, *told))
 
 
