@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +34,7 @@ class Engine:
     The target's context is used by that thread alone: OpenMP keeps a team of workers per calling
     thread, and two teams on one set of cores make each other sleep at every barrier. So `thread` is
     the one that used the context before, if any did. `on_close` frees what the contexts were made
-    from.
+    from. An answer is produced inside of `claim`; `clock` stands still while nothing can go on.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Engine:
         on_close: Callable[[], None] = lambda: None,
         thread: ThreadPoolExecutor | None = None,
         fingerprint: str = "",
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.target = target
         self.n_ctx = context.n_ctx
@@ -59,6 +63,8 @@ class Engine:
         self._drafter = DraftThread(drafter, policy.costs, self._monitor) if drafter else None
         self._on_close = on_close
         self._thread = thread or target_thread()
+        self._claim = claim
+        self._clock = clock
         self._busy = Lock()
         self._closed = False
 
@@ -190,8 +196,9 @@ class Engine:
 
     def _answer(self, prepare: Callable[[], Answer], put: Callable[[_Outcome], None]) -> None:
         try:
-            for event in prepare().events():
-                put(event)
+            with self._claim():
+                for event in prepare().events():
+                    put(event)
         except Aborted:
             put(None)
         except BaseException as error:
@@ -220,6 +227,7 @@ class Engine:
             self._sources,
             drafter,
             self._monitor,
+            self._clock,
             on_round=on_round,
         )
 

@@ -37,14 +37,19 @@ class ModelOptions:
     """How to load a model. `threads` serve every batch size.
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
-    these layers do not if `experts_on_cpu`. `on_note` is called with what the user should know of
-    where the model runs.
+    these layers do not if `experts_on_cpu`. A `copied` model shares no pages of its file with other
+    processes; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
+    weights are used as they lie in the file, which loads at once and decodes slowly. `on_note` is
+    called with what the user should know of where the model runs.
     """
 
     threads: int
     n_gpu_layers: int = 0
     device: str = ""
     experts_on_cpu: bool = False
+    copied: bool = False
+    vocabulary_only: bool = False
+    repack: bool = True
     on_note: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 

@@ -1,5 +1,6 @@
 """Continuous batching: every step of the target works on all answers that have room."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -11,7 +12,7 @@ from edgespec.batch.queue import Queue
 from edgespec.batch.sequences import Sequences
 from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Failed, Load, Outcome, Task
-from edgespec.errors import EdgespecError
+from edgespec.errors import Aborted, EdgespecError
 from edgespec.protocols import Model, OrderedContext, Row
 from edgespec.sampling.sampler import Sampler
 
@@ -96,13 +97,18 @@ class Batcher:
     def step(self) -> list[Outcome]:
         """One decode, and the outcomes of the answers that ended with it.
 
-        Raises Aborted and BackendError, after which it cannot be used any more.
+        Raises Aborted if the decode was, which the next call tries again, and BackendError, after
+        which it cannot be used any more.
         """
         self._admit()
         if self._live:
             step = self._plan()
             begin = self._clock()
-            self._context.decode_rows(step.rows)
+            try:
+                self._context.decode_rows(step.rows)
+            except Aborted:
+                self._take_back(step)
+                raise
             self._harvest(step, begin)
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
@@ -190,6 +196,13 @@ class Batcher:
         for token in (stream.history[-1], *drafts):
             step.rows.append(self._sequences.row(stream.slot, token, output=True))
         step.outputs += 1 + len(drafts)
+
+    def _take_back(self, step: _Step) -> None:
+        """Be as before a step that was broken off."""
+        counts = Counter(row.sequence for row in step.rows)
+        for stream in self._live:
+            if stream.slot and (count := counts[stream.slot.sequence]):
+                self._sequences.truncate(stream.slot, len(stream.slot.tokens) - count)
 
     def _harvest(self, step: _Step, begin: float) -> None:
         decoded = self._clock()

@@ -8,12 +8,16 @@ from edgespec.events import FinishReason, Request, Stats
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One answer to produce: sample number `sample` of row `row`, of `expected` tokens or so."""
+    """One answer to produce: sample number `sample` of row `row`, of `expected` tokens or so.
+
+    The row has `samples` in all.
+    """
 
     row: int
     sample: int
     request: Request
     expected: float
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Load:
     """What an executor does now and did so far.
 
     `active` answers are being produced; `tokens` were emitted, of which `accepted` of `drafted`
-    drafts in `steps` decodes of the target.
+    drafts in `steps` decodes of the target. `resting` says why nothing goes on, if so.
     """
 
     active: int = 0
@@ -50,10 +54,15 @@ class Load:
     drafted: int = 0
     accepted: int = 0
     steps: int = 0
+    resting: str = ""
 
 
 class Executor(Protocol):
     """Produces answers, in whatever order suits it. Used by one thread, but for `stop`."""
+
+    @property
+    def width(self) -> int:
+        """Answers that it produces at a time."""
 
     @property
     def load(self) -> Load:

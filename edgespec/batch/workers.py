@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.continuous import ContinuousExecutor
 from edgespec.batch.drafts import Drafts
+from edgespec.batch.manners import Manners
 from edgespec.batch.pace import Pace
+from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
@@ -19,22 +21,30 @@ MOST = 32
 
 
 @contextmanager
-def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Executor]:
+def working(
+    parts: Parts, width: int | None, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
     """An executor of `width` answers at a time (None: as many as measurement says), then frees all.
 
     Models that cannot take single tokens back answer one prompt after the other.
     """
     context = parts.context
     if context.rollback is not Rollback.ANY or not isinstance(context, OrderedContext):
-        with parts.engine([SuffixMatch()] if speculate else []) as engine:
-            yield SequentialExecutor(engine)
+        sources = [SuffixMatch()] if speculate else []
+        with parts.engine(sources, clock=manners.now) as engine:
+            yield SequentialExecutor(engine, manners)
         return
     costs = parts.policy.costs
     width = width or best_width(costs)
     pace = Pace(costs)
-    drafts = Drafts(pace, parts.acceptance) if speculate else None
-    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
+    drafter = (
+        BatchDrafter(parts.drafter.context, parts.target.tokenizer.n_vocab)
+        if parts.drafter
+        else None
+    )
+    drafts = Drafts(pace, parts.acceptance, drafter) if speculate else None
+    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, manners.now)
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
     try:
         yield executor
     finally:
