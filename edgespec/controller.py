@@ -24,12 +24,12 @@ _PLAIN_EVERY = 64
 class Outlook:
     """What the target could do now.
 
-    `survival[r-1]` is P(the first r drafts are all accepted) of the best path; `growth` the acceptance expected of
-    drafts that do not exist yet, 0 if there is no drafter to make them; `limit` the most drafts
-    that a batch can hold; `depth` the positions in the cache; `waited` the seconds that the target
-    has been idle in this round. Where the target can verify a tree, `likeliest` has the chances of
-    the drafts of all branches to be emitted, the best first. If it `replays`, it must decode again
-    what it keeps of a batch that was not accepted as a whole.
+    `survival[r-1]` is P(the first r drafts of the best path are all accepted); `growth` the
+    acceptance expected of drafts that do not exist yet, 0 if there is no drafter to make them;
+    `limit` the most drafts that a batch can hold; `depth` the positions in the cache; `waited` the
+    seconds that the target has been idle in this round. Where the target can verify a tree,
+    `likeliest` has the chances of the drafts of all branches to be emitted, the best first. If it
+    `replays`, it must decode again what it keeps of a batch that was not accepted as a whole.
     """
 
     survival: Sequence[float]

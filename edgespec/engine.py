@@ -174,13 +174,15 @@ class Engine:
         drafter = b""
         if self._drafter:
             with self._drafter.resting() as resting:
-                tokens, drafter = resting.save(limit - len(state))
+                if self._drafter.usable:
+                    tokens, drafter = resting.save(limit - len(state))
         return Snapshot(tuple(self._cache.tokens), state, tuple(tokens), drafter)
 
     def _adopt(self, snapshot: Snapshot) -> bool:
         if self._drafter and snapshot.drafter:
             with self._drafter.resting() as resting:
-                resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
+                if self._drafter.usable:
+                    resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
         return self._cache.adopt(snapshot.tokens, snapshot.target)
 
     def _check(self, request: Request) -> None:

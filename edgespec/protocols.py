@@ -196,6 +196,17 @@ class Bindable(Context, Protocol):
         """
 
 
+@runtime_checkable
+class Losable(Protocol):
+    """A context whose device may be lost, and with it the thread that was using it."""
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` with the reason before this thread, which alone decodes, stops for ever.
+
+        The context can then only be closed. Without a report the process would end.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a sequence holds: `shared` positions of sequence `parent`, then some of its own."""

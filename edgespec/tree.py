@@ -85,7 +85,7 @@ class DraftTree:
         return path
 
     def likeliest(self, count: int) -> list[tuple[float, Node]]:
-        """The `count` nodes that are likeliest to be emitted, whatever their branch, and how likely.
+        """The `count` nodes of all branches that are likeliest to be emitted, and how likely.
 
         The likeliest first; no node comes before its parent.
         """

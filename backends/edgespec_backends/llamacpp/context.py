@@ -1,7 +1,7 @@
 """One libllama context: its cache, its batch buffers and its logits."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.branches import Branches
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
+from edgespec_backends.llamacpp.survival import dismiss, prepare
 from edgespec_backends.llamacpp.threadpool import ThreadPools
 
 _OK, _NO_SLOT, _ABORTED = 0, 1, 2
@@ -60,6 +61,9 @@ class LlamaContext:
         self._rows: Logits = np.empty((0, self.n_vocab), np.float32)
         self._address: int | None = None
         self._outputs = 0
+        self._report: Callable[[str], None] | None = None
+        self.lost = False
+        """True once its device is gone, and with it the thread that decoded."""
 
     def decode(
         self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
@@ -124,6 +128,16 @@ class LlamaContext:
             assert address is not None
             self._pools = ThreadPools(address)
         self._pools.bind(single, batch)
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` if the device is lost on this thread, instead of ending the process."""
+
+        def lose(reason: str) -> None:
+            self.lost = True
+            report(reason)
+
+        self._report = lose
+        prepare(lose)
 
     def _run(self, batch: Any, outputs: int) -> None:
         if self._pools:
@@ -243,8 +257,11 @@ class LlamaContext:
         self._flag.clear()
 
     def close(self) -> None:
-        """Free the cache. Idempotent."""
-        if self._context:
+        """Free the cache. Idempotent; what was lost cannot be freed."""
+        if self._report:
+            dismiss(self._report)
+            self._report = None
+        if self._context and not self.lost:
             if self._pools:
                 self._pools.close()
             llama.llama_free(self._context)
