@@ -1,5 +1,6 @@
 """The way in, for a command line that knows this package by name only."""
 
+import gc
 import os
 import sys
 from threading import Thread
@@ -9,7 +10,6 @@ from edgespec.cli.diagnostics import logged
 from edgespec.config import Settings
 from edgespec.errors import ExitCode
 from edgespec.store.store import Store
-from edgespec_tui.app import ChatApp
 
 _PATIENCE = 0.5
 
@@ -20,6 +20,9 @@ def run(settings: Settings, stop: tuple[str, ...] = ()) -> None:
     Native code cannot be unwound: if the engine is in the middle of something that it will not
     leave soon, the process ends without it. Everything has been saved by then.
     """
+    gc.disable()  # Until the first picture, of which collecting would be a tenth of the time.
+    from edgespec_tui.app import ChatApp
+
     with Store(paths.data_dir() / "conversations.db") as store:
         app = ChatApp(settings, store, stop)
         app.run()
