@@ -163,7 +163,8 @@ class IsolatedContext:
     def _decode(self, count: int, method: str, arguments: Sequence[Any], **more: Any) -> None:
         if self._aborted:
             raise Aborted
-        self._call(method, *arguments, into=self._rows[:count], **more)
+        into = self._rows[:count] if count else None
+        self._call(method, *arguments, into=into, **more)
         self._outputs = count
 
     def logits(self, row: int) -> Logits:
