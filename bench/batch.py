@@ -58,7 +58,7 @@ class Result:
 def tokens_of(options: argparse.Namespace) -> list[list[int]]:
     """The prompts, over and over from all sets until there are enough."""
     model = backend("llamacpp")(options.target, ModelOptions(1))
-    texts = [text for name in prompts.SETS for text in prompts.held_out(name)]
+    texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
     encode = model.tokenizer.encode
     chosen = [texts[(7 * n) % len(texts)] for n in range(options.prompts)]
     made = [encode(text, add_special=True, parse_special=False) for text in chosen]
@@ -167,15 +167,17 @@ def main() -> None:
     peer.add_option(parser)
     options = parser.parse_args()
     program = peer.ensure(options.peer_dir).server if options.slots else None
+    facts = machine.describe()
     results: list[Result] = []
     for result in sides(options, tokens_of(options), program):
         print(f"{result.name}: {result.seconds:.1f} s", flush=True)
         results.append(result)
     headers = ("side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
     print(report.table(headers, [result.row() for result in results]))
-    report.save(options.json, {"results": [asdict(result) for result in results]})
+    kept = {"machine": facts, "model": options.target.stem, "prompts": options.prompts}
+    report.save(options.json, {**kept, "results": [asdict(result) for result in results]})
     print(f"{options.prompts} prompts, {options.target.name}, {options.threads} threads")
-    print(machine.headline(machine.describe()))
+    print(machine.headline(facts))
 
 
 if __name__ == "__main__":

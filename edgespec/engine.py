@@ -18,7 +18,7 @@ from edgespec.costs import CostModel
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Request, Round, StepEvent
-from edgespec.protocols import Context, Model
+from edgespec.protocols import Context, Model, Rollback
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.snapshots import Snapshot
@@ -213,6 +213,8 @@ class Engine:
             self._acceptance,
             max_drafts=self._cache.context.max_outputs - 1,
             drafting=drafter is not None and drafter.usable,
+            branching=self._cache.branches > 0,
+            replays=self._cache.context.rollback is Rollback.CHECKPOINT,
         )
         return Answer(
             request,

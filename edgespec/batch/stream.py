@@ -83,6 +83,10 @@ class Stream:
             left = min(left, most - self.emitted - 1)
         return max(left, 0)
 
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends the answer."""
+        return self._tokenizer.is_eog(token)
+
     def emit(self, logits: Logits) -> int:
         """Choose the next token by the logits behind the last one, shape (n_vocab,).
 

@@ -8,12 +8,16 @@ from edgespec.events import FinishReason, Request, Stats
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One answer to produce: sample number `sample` of row `row`, of `expected` tokens or so."""
+    """One answer to produce: sample number `sample` of row `row`, of `expected` tokens or so.
+
+    The row has `samples` in all.
+    """
 
     row: int
     sample: int
     request: Request
     expected: float
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True)

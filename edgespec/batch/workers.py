@@ -8,6 +8,7 @@ from edgespec.batch.continuous import ContinuousExecutor
 from edgespec.batch.drafts import Drafts
 from edgespec.batch.manners import Manners
 from edgespec.batch.pace import Pace
+from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
@@ -36,7 +37,12 @@ def working(
     costs = parts.policy.costs
     width = width or best_width(costs)
     pace = Pace(costs)
-    drafts = Drafts(pace, parts.acceptance) if speculate else None
+    drafter = (
+        BatchDrafter(parts.drafter.context, parts.target.tokenizer.n_vocab)
+        if parts.drafter
+        else None
+    )
+    drafts = Drafts(pace, parts.acceptance, drafter) if speculate else None
     batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, manners.now)
     executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
     try:

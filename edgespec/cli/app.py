@@ -13,6 +13,7 @@ from click.shell_completion import shell_complete
 
 from edgespec import __version__
 from edgespec.cli import diagnostics, output
+from edgespec.cli.interrupts import endings, exit_code
 from edgespec.errors import EdgespecError, ExitCode
 
 _PROGRAM = "edgespec"
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(cli, {}, _PROGRAM, _COMPLETE, instruction)
     try:
-        with cli.make_context(_PROGRAM, list(arguments)) as context:
+        with endings(), cli.make_context(_PROGRAM, list(arguments)) as context:
             cli.invoke(context)
         output.flush()
     except click.exceptions.Exit as done:
@@ -78,12 +79,15 @@ def run(arguments: Sequence[str]) -> int:
     except EdgespecError as error:
         diagnostics.error(error.what, error.hint)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as ended:
         diagnostics.end_line()
-        return ExitCode.INTERRUPTED
+        return exit_code(ended)
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         return ExitCode.OK
+    except MemoryError:
+        diagnostics.error("there is not enough memory", "close other programs, or use less context")
+        return ExitCode.UNAVAILABLE
     except Exception as error:
         diagnostics.unexpected(error)
         return ExitCode.FAILURE

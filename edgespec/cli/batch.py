@@ -9,7 +9,7 @@ import click
 
 from edgespec.cli import diagnostics
 from edgespec.cli.batch_view import Stdout, totals, view
-from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.options import (
     ENVIRONMENT,
     CrewSettings,
@@ -275,7 +275,7 @@ class _Command:
             again = "" if self._files.output is None else "; the same command goes on from there"
             done = batch.progress.done
             diagnostics.note(f"{done} of {len(source)} rows are done{again}")
-            raise click.exceptions.Exit(ExitCode.INTERRUPTED)
+            raise click.exceptions.Exit(exit_code(interrupts.raised))
         if stats:
             diagnostics.say(totals(batch.progress))
         return ledger.found

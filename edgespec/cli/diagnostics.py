@@ -69,6 +69,8 @@ def stats_line(stats: "Stats", seed: int) -> str:
     parts.append(f"TTFT {stats.ttft:.2f} s")
     if stats.acceptance_rate is not None:
         parts.append(f"acceptance {stats.acceptance_rate:.0%}")
+    elif stats.speedup is not None:
+        parts.append("nothing drafted, since it would not have paid")
     if stats.mean_accepted_length is not None:
         parts.append(f"mean accepted length {stats.mean_accepted_length:.2f}")
     if stats.ties:
@@ -119,10 +121,11 @@ def _log(failure: Exception) -> str:
     from datetime import UTC, datetime
     from traceback import format_exception
 
-    from edgespec import paths
+    from edgespec import own_files, paths
 
     file = paths.log_dir() / "edgespec.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    own_files.make_folder(file.parent)
+    own_files.make_private(file)
     with file.open("a", encoding="utf-8", errors="replace") as log:
         log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC edgespec {__version__}\n")
         log.writelines(format_exception(failure))

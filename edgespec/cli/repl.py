@@ -10,12 +10,12 @@ from edgespec import paths
 from edgespec.cli import diagnostics
 from edgespec.cli.chats import Chats
 from edgespec.cli.conversation import Conversation
-from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.lines import Keyboard, Typed, read_message
 from edgespec.cli.output import Output
 from edgespec.cli.session import Reply, answer
 from edgespec.engine import Engine
-from edgespec.errors import EdgespecError, InvalidInput
+from edgespec.errors import EdgespecError, ExitCode, InvalidInput
 from edgespec.events import Finish, FinishReason, Request
 from edgespec.store.store import Store
 
@@ -64,8 +64,9 @@ class Repl:
             while not self._left:
                 try:
                     self._turn()
-                except KeyboardInterrupt:
-                    if not self._keyboard.interactive:
+                except KeyboardInterrupt as interrupted:
+                    ending = exit_code(interrupted) is not ExitCode.INTERRUPTED
+                    if ending or not self._keyboard.interactive:
                         raise
                     diagnostics.say("\n/exit or Ctrl+D leaves")
 
@@ -115,10 +116,10 @@ class Repl:
         self._conversation.record(reply.text, _facts(reply))
         if reply.finish:
             self._finished(reply.finish, request.sampling.seed)
-        elif self._keyboard.interactive:
+        elif self._keyboard.interactive and not interrupts.ending:
             diagnostics.say("stopped; /regen answers once more")
         else:
-            raise KeyboardInterrupt
+            interrupts.check()
 
     def _finished(self, finish: Finish, seed: int) -> None:
         if finish.reason is FinishReason.CONTEXT:

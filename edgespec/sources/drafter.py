@@ -103,11 +103,6 @@ class ModelDrafter:
         n_vocab = self.context.n_vocab
         return n_vocab < self._n_vocab and any(max(text, default=0) >= n_vocab for text in texts)
 
-    def _in_target_vocabulary(self, logits: Logits) -> Logits:
-        logits = logits[: self._n_vocab]
-        missing = self._n_vocab - len(logits)
-        return np.pad(logits, (0, missing), constant_values=-np.inf) if missing else logits
-
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
         """After a decode that failed, nobody knows what the lanes hold."""
@@ -128,8 +123,20 @@ class ModelDrafter:
             for token in tail:
                 sampler.accept(token)
         position = len(self._history) + len(tail)
-        guesses = sampler.guess(self._in_target_vocabulary(logits), position, alternatives + 1)
-        return [Candidate(guess.token, _features(guess)) for guess in guesses]
+        logits = in_vocabulary(logits, self._n_vocab)
+        return list(map(candidate, sampler.guess(logits, position, alternatives + 1)))
+
+
+def in_vocabulary(logits: Logits, n_vocab: int) -> Logits:
+    """A drafter's logits of the target's `n_vocab` tokens; those it does not know never win."""
+    logits = logits[:n_vocab]
+    missing = n_vocab - len(logits)
+    return np.pad(logits, (0, missing), constant_values=-np.inf) if missing else logits
+
+
+def candidate(guess: Guess) -> Candidate:
+    """A drafter's guess with the features that acceptance is judged by."""
+    return Candidate(guess.token, _features(guess))
 
 
 def _features(guess: Guess) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from edgespec import own_files
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.messages import Role
 from edgespec.store.records import StoredMessage, Summary
@@ -17,6 +18,7 @@ from edgespec.store.schema import migrate
 from edgespec.store.search import find
 from edgespec.store.tree import MessageTree
 
+_MEMORY = ":memory:"
 _WAIT = 5.0
 """Seconds to wait for another process that writes."""
 _TELLING = 20
@@ -36,7 +38,9 @@ class Store:
         self._file = file
         self._clock = clock
         with self._reported():
-            file.parent.mkdir(parents=True, exist_ok=True)
+            if str(file) != _MEMORY:
+                own_files.make_folder(file.parent)
+                own_files.make_private(file)
             self._connection = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         try:
             with self._reported():

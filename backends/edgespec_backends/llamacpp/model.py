@@ -75,6 +75,7 @@ def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
     params.progress_callback = report
     params.vocab_only = options.vocabulary_only
     params.use_mmap = not options.copied
+    params.use_extra_bufts = options.repack
     # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the repacked
     # CPU kernels are lost; an empty device list keeps them.
     devices = device_list(options.device if options.n_gpu_layers else "")
