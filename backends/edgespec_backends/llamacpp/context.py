@@ -153,6 +153,11 @@ class LlamaContext:
         if outputs:
             self._refresh()
 
+    @property
+    def rows(self) -> Logits:
+        """All logits of the last decode, shape (outputs, n_vocab); valid until the next."""
+        return self._rows[: self._outputs]
+
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,); valid until the next decode."""
         if not 0 <= row < self._outputs:
