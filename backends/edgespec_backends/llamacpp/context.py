@@ -285,9 +285,10 @@ class LlamaContext:
 
     def _refresh(self) -> None:
         """Look at the logits where they are now; libllama may move them to make room."""
-        address = ctypes.cast(llama.llama_get_logits(self._context), ctypes.c_void_p).value
-        if address is None:
+        kept = llama.llama_get_logits(self._context)
+        if not kept:
             raise BackendError("the engine kept no logits")
+        address = ctypes.addressof(kept.contents)
         if address != self._address:
             size = self.max_outputs * self.n_vocab
             values = memoryview((ctypes.c_float * size).from_address(address))
