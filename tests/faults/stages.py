@@ -94,7 +94,7 @@ def _prefill(model: Path) -> Stage:
         return "nothing was printed"
 
     arguments = ("run", *PLAIN, "--raw", "-m", str(model), "-n", "2")
-    return Stage(arguments, reached, check, stdin=b"hello there " * 600)
+    return Stage(arguments, reached, check, stdin=b"hello there " * 960)
 
 
 def _decode(folder: Path, model: Path) -> Stage:
