@@ -89,6 +89,8 @@ def answer(
     interrupts.stop = engine.abort
     try:
         with closing(engine.generate(request)) as events:
+            if interrupts.pressed:  # While the prompt was made: there was nothing to abort yet.
+                return Reply("", None)
             for event in events:
                 if isinstance(event, Notice):
                     notes.append(event.text)
