@@ -86,12 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         return ExitCode.OK
-    except MemoryError:
-        diagnostics.error("there is not enough memory", "close other programs, or use less context")
-        return ExitCode.UNAVAILABLE
     except Exception as error:
-        diagnostics.unexpected(error)
-        return ExitCode.FAILURE
+        return diagnostics.unexpected(error)
     finally:
         output.let_go()
     return ExitCode.OK
