@@ -46,7 +46,7 @@ class Load:
     """What an executor does now and did so far.
 
     `active` answers are being produced; `tokens` were emitted, of which `accepted` of `drafted`
-    drafts in `steps` decodes of the target.
+    drafts in `steps` decodes of the target. `note` is what the user should know, if anything.
     """
 
     active: int = 0
@@ -54,6 +54,7 @@ class Load:
     drafted: int = 0
     accepted: int = 0
     steps: int = 0
+    note: str = ""
 
 
 class Executor(Protocol):

@@ -33,11 +33,9 @@ def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Exe
     costs = parts.policy.costs
     width = width or best_width(costs)
     pace = Pace(costs)
-    drafter = (
-        BatchDrafter(parts.drafter.context, parts.target.tokenizer.n_vocab)
-        if parts.drafter
-        else None
-    )
+    small = parts.drafter.context if parts.drafter else None
+    n_vocab = parts.target.tokenizer.n_vocab
+    drafter = BatchDrafter(small, n_vocab, small.max_outputs) if small else None
     drafts = Drafts(pace, parts.acceptance, drafter) if speculate else None
     batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
     executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
