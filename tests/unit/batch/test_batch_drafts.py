@@ -68,11 +68,11 @@ def run(
     model = FakeModel(TARGET)
     batcher = Batcher(model, target, pace, width, N_CTX, drafts, clock)
     random = Random(3)
+    prompts = [tuple(random.choices(range(31), k=12)) for _ in range(rows)]
     for number in range(rows):
         row, sample = divmod(number, samples)
-        prompt = tuple(random.randrange(31) for _ in range(12)) if sample == 0 else prompt
         sampling = SamplingParams(temperature, seed=row)
-        request = Request(prompt, sampling, max_tokens=TOKENS, choice=sample)
+        request = Request(prompts[row], sampling, max_tokens=TOKENS, choice=sample)
         batcher.add(Task(row, sample, request, TOKENS, samples))
     texts = [""] * rows
     while batcher.busy:
