@@ -71,7 +71,8 @@ class Batcher:
     @property
     def load(self) -> Load:
         """What goes on."""
-        return replace(self._load, active=len(self._live))
+        note = self._drafts.note if self._drafts else ""
+        return replace(self._load, active=len(self._live), note=note)
 
     @property
     def busy(self) -> bool:

@@ -37,10 +37,13 @@ class Pace:
         return self._gain * answers / self.costs.verify(answers, depth)
 
     def pays(self, answers: int, depth: int, limit: int) -> bool:
-        """Whether drafts that are surely right would be worth their time."""
-        rate = self.rate(answers, depth)
-        plain = self.costs.verify(answers, depth)
-        return self._unchecked < _PLAIN_EVERY and any(
+        """Whether drafts that are surely right would be worth their time, and may be tried now."""
+        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
+        if self._unchecked >= _PLAIN_EVERY:
+            return False
+        if not self._guard.allows(self.costs.feared(answers + 1, depth), plain):
+            return False
+        return any(
             more > rate * (self.costs.verify(answers + more, depth) - plain)
             for more in range(1, limit + 1)
         )

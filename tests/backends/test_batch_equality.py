@@ -128,7 +128,9 @@ def batch(
         size = ContextOptions(n_ctx=room, max_outputs=width, max_sequences=width)
         small = drafter.context(size)
         pace = Generous(costs)
-        drafts = Drafts(pace, AcceptanceModel(), BatchDrafter(small, target.tokenizer.n_vocab))
+        drafts = Drafts(
+            pace, AcceptanceModel(), BatchDrafter(small, target.tokenizer.n_vocab, width)
+        )
     batcher = Batcher(target, context, pace, width, N_CTX, drafts)
     for number, request in enumerate(requests):
         batcher.add(Task(number, 0, request, TOKENS))
