@@ -271,7 +271,7 @@ class _Command:
         with view(as_json=self._files.as_json) as show:
             for progress in batch.run():
                 show(progress)
-        if note := executor.load.note:
+        if note := crew.executor.load.note:
             diagnostics.note(note)
         if interrupts.pressed:
             again = "" if self._files.output is None else "; the same command goes on from there"

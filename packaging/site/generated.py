@@ -43,9 +43,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links of repository files links of pages."""
-    origin = {page: path for path, page in MOVED.items()}.get(
-        page.file.src_uri, f"docs/{page.file.src_uri}"
-    )
+    readmes = {name: path for path, name in MOVED.items() if path.endswith(".md")}
+    origin = readmes.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def moved(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[1]))
@@ -63,7 +62,7 @@ def references() -> Iterator[tuple[str, str]]:
 
 _COMMANDS = """# Commands and options
 
-Made from the program's own help. What goes in and comes out is told in [the command line](../cli.md).
+Made from the program's own help. What goes in and comes out: [the command line](../cli.md).
 
 ::: mkdocs-click
     :module: edgespec.cli.app
@@ -87,7 +86,7 @@ def _catalogue() -> str:
     head = "\n".join(comment)
     return f"""# The catalogue
 
-Made from `models.toml`. How to write one of your own: [models](../models.md#a-catalogue-of-your-own).
+Made from `models.toml`. [How to write one of your own](../models.md#a-catalogue-of-your-own).
 
 | name | what it is | parameters, 10^9 | target | drafter | licence |
 |---|---|---|---|---|---|
