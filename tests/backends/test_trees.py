@@ -22,7 +22,7 @@ SIZE = 17
 
 @pytest.fixture(scope="module")
 def nano() -> Iterator[LlamaModel]:
-    model = open_model(TARGET, ModelOptions(threads=1))
+    model = LlamaModel(TARGET, ModelOptions(threads=1), None)
     yield model
     model.close()
 
