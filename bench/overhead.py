@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     nano = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
     parser.add_argument("target", type=Path, nargs="?", default=nano / "target-q8_0.gguf")
     parser.add_argument("--drafter", type=Path, default=nano / "drafter-q8_0.gguf")
-    parser.add_argument("--length", type=int, default=3, help="drafts per round, 0 = what pays")
+    parser.add_argument("--length", type=int, default=3, help="drafts, 0 = as many as pay")
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--prompts", type=int, default=8)
