@@ -9,6 +9,8 @@ from edgespec.guard import DebtGuard
 _MEMORY = 0.95
 _PLAIN_EVERY = 64
 """Steps with drafts after which a plain one shows what they are compared with."""
+_PIECE = 32
+"""Tokens of the largest step that is measured."""
 _LOOK_SHARE = 0.01
 """The most that looking at what the drafter would say may add to plain steps."""
 
@@ -31,6 +33,10 @@ class Pace:
     def plain_step(self, depth: int) -> float:
         """Seconds of a step for a single answer, for comparison."""
         return self.costs.verify(1, depth)
+
+    def again(self, tokens: int) -> float:
+        """Seconds to decode so many tokens of a text once more."""
+        return tokens / _PIECE * self.costs.verify(_PIECE, tokens)
 
     def rate(self, answers: int, depth: int) -> float:
         """Tokens per second that are achieved with so many answers."""
