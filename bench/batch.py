@@ -19,6 +19,7 @@ import prompts
 import report
 from server import serving
 
+from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Answered, Executor, Task
 from edgespec.batch.workers import MOST, best_width, working
 from edgespec.catalog import Pair
@@ -86,7 +87,7 @@ def ours(
         costs = parts.policy.costs
         best = best_width(costs)
         bound = max(n / costs.verify(n, 0) for n in range(1, MOST + 1))
-        with working(parts, width or None, speculate=speculate) as executor:
+        with working(parts, width or None, Manners(), speculate=speculate) as executor:
             begin = perf_counter()
             answers = list(_answers(executor, asked, options, speculate))
             seconds = perf_counter() - begin

@@ -153,6 +153,7 @@ def build_settings() -> "dict[str, str]":
     """
     cmake = (ROOT / "packaging" / "llama_cpp.cmake").as_posix()
     include = shlex.quote(f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={cmake}")
+    # Remote devices cost a few seconds of the build, and spread models over several machines.
     ours = f"-DLLAVA_BUILD=OFF -DGGML_RPC=ON {include}"
     settings = {"CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1), **os.environ}
     settings["CMAKE_ARGS"] = f"{ours} {os.environ.get('CMAKE_ARGS', '')}".strip()

@@ -118,7 +118,8 @@ class Batch:
         weight = self._source.weight(number)
         expected = self._sample_lengths.expected(weight, row.settings.max_tokens)
         self._open[number] = _Open(row, crc32(data), [None] * len(requests))
-        return [Task(number, n, request, expected) for n, request in enumerate(requests)]
+        count = len(requests)
+        return [Task(number, n, request, expected, count) for n, request in enumerate(requests)]
 
     def _take(self, outcome: Outcome) -> None:
         number = outcome.task.row

@@ -12,6 +12,7 @@ from edgespec.scheduler import Scheduler
 from edgespec.simulation.machine import Machine
 from edgespec.simulation.text import Text
 from edgespec.tree import Node
+from edgespec.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ class _Run:
         self._text = text
         self._on_round = on_round
         self._limit = machine.max_batch - 1
-        self._scheduler = Scheduler(policy, AcceptanceModel(), max_drafts=self._limit)
+        self._scheduler = Scheduler(
+            policy, AcceptanceModel(), max_drafts=self._limit, branching=machine.trees
+        )
         self._scheduler.prepared = True
         self.now = 0.0
         self.rounds = 0
@@ -95,17 +98,15 @@ class _Run:
         self._verify_end = self.now + seconds + (self._machine.verify_contention - 1) * together
 
     def _end_verifying(self) -> None:
-        emitted: list[int] = []
-        for node in [*self._batch, None]:
+        batch = Verification(self._scheduler.root.token, self._batch)
+        while batch.row is not None:
             self._position += 1
-            emitted.append(self._text.token(self._position))
-            if node is None or node.token != emitted[-1]:
-                break
+            batch.emit(self._text.token(self._position))
         self._verify_end = inf
         self.rounds += 1
-        self._tell(len(emitted) - 1)
+        self._tell(len(batch.emitted) - 1)
         seconds = self.now - self._verify_began
-        self._scheduler.verified(emitted, seconds, self.now, self._limit)
+        self._scheduler.verified(batch.emitted, seconds, self.now, self._limit)
         plain = self._position * self._machine.verify(1)
         self.worst_excess = max(self.worst_excess, self.now - 1.05 * plain)
 
