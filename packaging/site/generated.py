@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+import edgespec
 from edgespec.catalog_file import Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -58,6 +59,7 @@ def references() -> Iterator[tuple[str, str]]:
     """Name and text of each page that is made from the code."""
     yield "reference/commands.md", _COMMANDS
     yield "reference/catalogue.md", _catalogue()
+    yield "reference/python.md", _python()
 
 
 _COMMANDS = """# Commands and options
@@ -71,6 +73,17 @@ Made from the program's own help. What goes in and comes out: [the command line]
     :style: table
     :depth: 1
 """
+
+
+def _python() -> str:
+    names = (getattr(edgespec, name) for name in dir(edgespec) if not name.startswith("_"))
+    public = [one for one in names if hasattr(one, "__qualname__")]
+    places = "\n".join(f"::: {one.__module__}.{one.__qualname__}\n" for one in public)
+    return f"""# Python names
+
+Made from the code. How they go together: [the Python API](../api.md).
+
+{places}"""
 
 
 def _catalogue() -> str:
