@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from edgespec.errors import Aborted, BackendError
-from edgespec.protocols import Context, Logits, Rollback, Saving
+from edgespec.protocols import Branching, Context, Logits, Rollback, Saving
 
 
 class Cache:
@@ -50,6 +50,37 @@ class Cache:
             self.settle()
             self._checkpoint = (len(self.tokens), self.context.checkpoint())
         self._decode(tokens, outputs=len(tokens))
+
+    @property
+    def branches(self) -> int:
+        """How many branches beside the first one a tree may have that is verified at once."""
+        return self.context.branches if isinstance(self.context, Branching) else 0
+
+    def verify_tree(self, tokens: Sequence[int], parents: Sequence[int]) -> None:
+        """Decode a tree in one batch, as Branching does; until `keep`, its first branch is held."""
+        context = self.context
+        assert isinstance(context, Branching)
+        self.settle()
+        start = len(self.tokens)
+        try:
+            context.decode_tree(tokens, parents, start)
+        except (Aborted, BackendError):
+            self._dirty = True
+            raise
+        self._last_start = start
+        self.tokens.extend(tokens[row] for row in _first_branch(parents))
+
+    def keep(self, tokens: Sequence[int], path: Sequence[int]) -> None:
+        """Of the tree that was just verified, hold the `tokens` of this path and nothing else."""
+        context = self.context
+        assert isinstance(context, Branching)
+        moved = context.keep(path)
+        in_place = sum(row == index for index, row in enumerate(path))
+        del self.tokens[self._last_start + in_place :]
+        if moved:
+            self.tokens.extend(tokens[in_place:])
+        else:
+            self._replay(tokens[in_place:])
 
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,), valid until the next decode."""
@@ -165,3 +196,12 @@ class Cache:
             else:
                 high = middle - 1
         return low
+
+
+def _first_branch(parents: Sequence[int]) -> list[int]:
+    """The rows of a tree that lead from its first one to the first child each time."""
+    path = [0]
+    for row, parent in enumerate(parents):
+        if parent == path[-1]:
+            path.append(row)
+    return path

@@ -12,7 +12,9 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     TIMEOUT = 4
     ROWS_FAILED = 5
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class EdgespecError(Exception):

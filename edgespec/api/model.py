@@ -11,6 +11,7 @@ from edgespec.api.completion import Completion, Event, awhole, whole
 from edgespec.api.rows import Answers, RowAnswer, Rows
 from edgespec.api.settings import Options, Prompt, request_of, settings_of
 from edgespec.api.waiting import each
+from edgespec.batch.manners import Manners
 from edgespec.batch.prepare import Preparer
 from edgespec.batch.rows import Row, Settings
 from edgespec.batch.workers import sharing
@@ -169,7 +170,7 @@ class Model:
 
     def _batch(self, rows: Rows, settings: Settings) -> Generator[RowAnswer]:
         with sharing(
-            self._parts, self._engine, self._parallel, speculate=self._speculate
+            self._parts, self._engine, self._parallel, Manners(), speculate=self._speculate
         ) as executor:
             yield from Answers(rows, settings, self._requests, executor)
 

@@ -42,6 +42,8 @@ class Stream:
         """Where its tokens are decoded; None while it waits for room."""
         self.emitted = len(task.request.begun)
         self.drafted = self.accepted = self.rounds = self.cached = 0
+        self.proposer = Source.SUFFIX
+        """Who proposed the drafts under way; what samples agree on counts as a match in text."""
         self.reason: FinishReason | None = None
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
@@ -88,6 +90,10 @@ class Stream:
             left = min(left, most - self.emitted - 1)
         return max(left, 0)
 
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends the answer."""
+        return self._tokenizer.is_eog(token)
+
     def emit(self, logits: Logits, draft: int | None = None) -> int:
         """Choose the next token by the logits behind the last one, shape (n_vocab,).
 
@@ -102,7 +108,7 @@ class Stream:
         self._pieces.append(self._text.push(self._tokenizer.piece(choice.token)))
         self.reason = self._end(choice.token)
         if self.task.listen:
-            source = Source.SUFFIX if choice.token == draft else Source.TARGET
+            source = self.proposer if choice.token == draft else Source.TARGET
             count = self.task.request.logprobs
             found = None if count is None else logprobs(logits, choice.token, count)
             piece = self._pieces[-1]

@@ -11,13 +11,15 @@ from edgespec.events import FinishReason, Request, Stats, Token
 class Task:
     """One answer to produce: sample number `sample` of row `row`, of `expected` tokens or so.
 
-    `listen` is told of each token at once, on the thread that decodes.
+    The row has `samples` in all. `listen` is told of each token at once, on the thread that
+    decodes.
     """
 
     row: int
     sample: int
     request: Request
     expected: float
+    samples: int = 1
     listen: Callable[[Token], None] | None = None
 
 
@@ -48,7 +50,8 @@ class Load:
     """What an executor does now and did so far.
 
     `active` answers are being produced; `tokens` were emitted, of which `accepted` of `drafted`
-    drafts in `steps` decodes of the target.
+    drafts in `steps` decodes of the target. `resting` says why nothing goes on, if so,
+    `note` what the user should know, if anything.
     """
 
     active: int = 0
@@ -56,10 +59,16 @@ class Load:
     drafted: int = 0
     accepted: int = 0
     steps: int = 0
+    resting: str = ""
+    note: str = ""
 
 
 class Executor(Protocol):
     """Produces answers, in whatever order suits it. Used by one thread, but for `stop`."""
+
+    @property
+    def width(self) -> int:
+        """Answers that it produces at a time."""
 
     @property
     def load(self) -> Load:

@@ -1,12 +1,15 @@
 """How loaded models are put to work on a batch: as many answers at a time as pay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from time import perf_counter
 
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.continuous import ContinuousExecutor
 from edgespec.batch.drafts import Drafts
+from edgespec.batch.manners import Manners
 from edgespec.batch.pace import Pace
+from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
@@ -20,19 +23,22 @@ MOST = 32
 
 
 @contextmanager
-def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Executor]:
+def working(
+    parts: Parts, width: int | None, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
     """An executor of `width` answers at a time (None: as many as measurement says), then frees all.
 
     Models that cannot take single tokens back answer one prompt after the other.
     """
     context = shared_context(parts)
     if context is None:
-        with parts.engine([SuffixMatch()] if speculate else []) as engine:
-            yield SequentialExecutor(engine)
+        sources = [SuffixMatch()] if speculate else []
+        with parts.engine(sources, clock=manners.now) as engine:
+            yield SequentialExecutor(engine, manners)
         return
     width = width or best_width(parts.policy.costs)
-    batcher = batcher_of(parts, context, width, speculate=speculate)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
+    batcher = batcher_of(parts, context, width, manners.now, speculate=speculate)
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
     try:
         yield executor
     finally:
@@ -42,16 +48,21 @@ def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Exe
 
 
 @contextmanager
-def sharing(parts: Parts, engine: Engine, width: int, *, speculate: bool) -> Iterator[Executor]:
+def sharing(
+    parts: Parts, engine: Engine, width: int, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
     """As `working`, while `engine`, which was made of `parts` and goes on to own them, rests."""
     context = shared_context(parts)
     if context is None or width == 1:
-        yield SequentialExecutor(engine)
+        yield SequentialExecutor(engine, manners)
         return
     with engine.lent() as held:
-        batcher = batcher_of(parts, context, width, speculate=speculate, held=tuple(held))
+        batcher = batcher_of(
+            parts, context, width, manners.now, speculate=speculate, held=tuple(held)
+        )
         held.clear()
-        with closing(ContinuousExecutor(batcher, width, parts.thread, context.abort)) as executor:
+        executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+        with closing(executor):
             yield executor
 
 
@@ -67,6 +78,7 @@ def batcher_of(
     parts: Parts,
     context: OrderedContext,
     width: int,
+    clock: Callable[[], float] = perf_counter,
     *,
     speculate: bool,
     held: Sequence[int] = (),
@@ -77,10 +89,16 @@ def batcher_of(
     Its sequence 0 holds `held`, of which `prompt` tokens were a prompt, and nothing else.
     """
     pace = Pace(parts.policy.costs)
-    drafts = Drafts(pace, parts.acceptance) if speculate else None
-    return Batcher(
-        parts.target, context, pace, width, parts.n_ctx, drafts, held=held, prompt=prompt
-    )
+    drafts = Drafts(pace, parts.acceptance, _drafter(parts)) if speculate else None
+    return Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, clock, held, prompt)
+
+
+def _drafter(parts: Parts) -> BatchDrafter | None:
+    """The drafter, if it can draft for several answers."""
+    if parts.drafter is None or parts.drafter.context.max_outputs == 1:
+        return None
+    context = parts.drafter.context
+    return BatchDrafter(context, parts.target.tokenizer.n_vocab, context.max_outputs)
 
 
 def best_width(costs: CostModel) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Condition, Thread
 
+from edgespec import priority
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.tasks import Answered, Outcome, Task
 from edgespec.batch.workers import batcher_of, shared_context
@@ -102,14 +103,15 @@ class Dispatcher:
         self._break_off(_STOPPED)
 
     def _work(self) -> None:
-        """Answer until there is nothing left to do."""
-        self._admit()
-        while self._active and not self._closed:
-            if self._context and len(self._active) > 1:
-                self._together(self._context)
-            else:
-                self._by_itself(self._active[0])
+        """Answer until there is nothing left to do; batches of other processes rest meanwhile."""
+        with priority.claimed():
             self._admit()
+            while self._active and not self._closed:
+                if self._context and len(self._active) > 1:
+                    self._together(self._context)
+                else:
+                    self._by_itself(self._active[0])
+                self._admit()
 
     def _admit(self) -> None:
         """Let in whoever has room."""
