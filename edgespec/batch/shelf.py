@@ -51,6 +51,11 @@ class Shelf:
         kept = self._kept.get(stream)
         return kept.tokens if kept else 0
 
+    def drop(self, stream: Stream) -> None:
+        """The answer is not wanted any more."""
+        if kept := self._kept.pop(stream, None):
+            kept.file.close()
+
     def take(self, stream: Stream) -> bytes:
         """What was kept of an answer, once; nothing if it cannot be read."""
         kept = self._kept.pop(stream, None)

@@ -143,9 +143,10 @@ class Dispatcher:
                     for event in events:
                         if not isinstance(event, Notice):
                             self._tell(job, event)
-                        # An abort that comes before the engine has begun has no effect.
+                        # One that came before the engine had begun had no effect. What is decided
+                        # is told all the same: it may be the end.
                         if not self._goes_on(job):
-                            break
+                            self._engine.abort()
             except (NothingAllowed, InvalidInput) as error:
                 self._tell(job, Broken(str(error), 400))
         if job.cancelled:
@@ -242,7 +243,6 @@ class Dispatcher:
         if isinstance(news, Token):
             job.emitted.append(news.id)
             drafted = news.source != "target"
-            job.accepted += drafted
             self._metrics.emitted(job, drafted=drafted)
             with self._monitor:
                 self._line.served(job, 1)
