@@ -20,7 +20,8 @@ from edgespec.events import (
     StepEvent,
     Token,
 )
-from edgespec.protocols import Tokenizer
+from edgespec.protocols import Logits, Tokenizer
+from edgespec.sampling.logprobs import Logprobs, logprobs
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.source import InstantSource
@@ -69,18 +70,21 @@ class Answer:
         self._monitor = monitor or Condition()
         self._clock = clock
         self._on_round = on_round
-        self._history = list(request.prompt)
+        self._history = list(request.tokens)
         self._text = TextStream(request.stop)
-        self._counts = _Counts()
+        self._counts = _Counts(tokens=len(request.begun))
+        for token in request.begun:
+            sampler.accept(token)
+            self._text.push(tokenizer.piece(token))
         self._reason: FinishReason | None = None
 
     def events(self) -> Iterator[StepEvent]:
         """Tokens as they are decided, then one Finish."""
         begin = self._clock()
         if self._drafter:
-            self._drafter.begin(self._scheduler, self._request.prompt, self._sampler)
+            self._drafter.begin(self._scheduler, self._request.tokens, self._sampler)
         try:
-            self._counts.cached = self._cache.prefill(self._request.prompt)
+            self._counts.cached = self._cache.prefill(self._request.tokens)
             prefilled = self._clock()
             token = self._emit(0)
             first = self._clock()
@@ -193,7 +197,8 @@ class Answer:
     def _emit(self, row: int, batch: Verification | None = None) -> Token:
         """Choose and record the token that follows row `row` of the last decode."""
         position = len(self._history)
-        choice = self._sampler.choose(self._cache.logits(row), position)
+        logits = self._cache.logits(row)
+        choice = self._sampler.choose(logits, position)
         self._sampler.accept(choice.token)
         self._history.append(choice.token)
         self._counts.tokens += 1
@@ -208,7 +213,12 @@ class Answer:
             position=position,
             round=self._counts.rounds,
             tie=choice.tie,
+            logprobs=self._logprobs(logits, choice.token),
         )
+
+    def _logprobs(self, logits: Logits, token: int) -> Logprobs | None:
+        count = self._request.logprobs
+        return None if count is None else logprobs(logits, token, count)
 
     def _end(self, token: int) -> FinishReason | None:
         if self._tokenizer.is_eog(token):
@@ -217,7 +227,7 @@ class Answer:
             return FinishReason.STOP
         if self._counts.tokens == self._request.max_tokens:
             return FinishReason.LENGTH
-        if len(self._history) > self._cache.context.n_ctx:
+        if len(self._history) > self._cache.n_ctx:
             return FinishReason.CONTEXT
         return None
 

@@ -69,8 +69,9 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
-    drafters that cannot are left out. Recurrent targets have one sequence all the same. A `copied`
-    target has memory of its own, near the processors of this process.
+    drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
+    one sequence all the same. A `copied` target has memory of its own, near the processors of this
+    process.
     """
 
     n_ctx: int = 0
@@ -82,6 +83,7 @@ class LoadOptions:
     calibrate: bool = False
     sequences: int = 1
     copied: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Parts:
             self.fingerprint,
             claim,
             clock,
+            self.n_ctx,
         )
 
 
@@ -294,18 +297,19 @@ class _Loader:
         if placement.drafter is None:
             self._on_note("there is no room for the drafter: the target runs without it")
             return None
-        many, graph = self._sequences > 1, headers.is_onnx(self._pair.drafter)
-        if many and not _shares_cache(self._pair.drafter):
+        many, shares = self._sequences > 1, _shares_cache(self._pair.drafter)
+        alone = self._options.alone or not many
+        if not (shares or alone):
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
         device = placement.drafter if placement.drafter not in (None, CPU) else ""
         options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
         between = bridge(target.tokenizer, drafter.tokenizer)
-        if many and between:
+        if between and not alone:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
-        lanes = self._sequences if many else 1 if graph or between else _LANES
+        lanes = 1 if between or not shares else self._sequences if many else _LANES
         size = ContextOptions(
             n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
             n_batch=_BATCH,

@@ -232,11 +232,10 @@ install_compiled() {
     CMAKE_ARGS=$cmake_args
     # shellcheck disable=SC2090
     export CMAKE_ARGS CMAKE_BUILD_PARALLEL_LEVEL
-    quietly pip install --force-reinstall --no-deps --no-binary llama-cpp-python "$engine" &&
-        engine_works "$accelerator" rpc && return
-    # pip's cache does not know with which flags a wheel was compiled.
-    quietly pip install --force-reinstall --no-deps --no-cache-dir \
-        --no-binary llama-cpp-python "$engine" && quietly engine_works "$accelerator" rpc
+    quietly pip install "$engine" && engine_works "$accelerator" rpc && return
+    # It was there before, or in pip's cache, which does not know with which flags it was compiled.
+    quietly pip install --force-reinstall --no-deps --no-cache-dir "$engine" &&
+        quietly engine_works "$accelerator" rpc
 }
 
 install_engine() {

@@ -5,6 +5,7 @@ of everything in it; recipes for other package managers; checksums.
 """
 
 import argparse
+import json
 import os
 import platform
 import shlex
@@ -39,7 +40,7 @@ def collect_wheels(wheel: Path, folder: Path) -> None:
     _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, wheel)
 
 
-def describe(wheels: Path, sbom: Path, licences: Path) -> None:
+def describe(wheels: Path, version: str, sbom: Path, licences: Path) -> None:
     """SBOM and licences of what the wheels in `wheels` install, without an index."""
     with tempfile.TemporaryDirectory() as folder:
         _run(sys.executable, "-m", "venv", folder)
@@ -52,9 +53,27 @@ def describe(wheels: Path, sbom: Path, licences: Path) -> None:
         project = ("--pyproject", ROOT / "pyproject.toml")
         reproducible = ("environment", "--output-reproducible", *project, "--output-file", sbom)
         _run(tools / "cyclonedx-py", *reproducible, python)
-        texts = ("--with-license-file", "--with-notice-file", "--no-license-path")
-        form = ("--format", "plain-vertical", *texts, "--output-file", licences)
-        _run(tools / "pip-licenses", "--python", python, *form)
+        found = json.loads(sbom.read_text(encoding="utf-8"))
+        found["metadata"]["component"]["version"] = version  # Which pyproject.toml does not say.
+        sbom.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        licences.write_text(third_parties(tools, python), encoding="utf-8")
+
+
+def third_parties(tools: Path, python: Path) -> str:
+    """Names, versions, licences and notices of all packages but edgespec."""
+    texts = ("--with-license-file", "--with-notice-file", "--no-license-path")
+    form = ("--format", "json", *texts)
+    command = (tools / "pip-licenses", "--python", python, *form)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    parts = []
+    for package in json.loads(done.stdout):
+        if package["Name"] == "edgespec":
+            continue
+        told = [package[key].strip() for key in ("LicenseText", "NoticeText")]
+        text = "\n\n".join(part for part in told if part != "UNKNOWN")
+        head = f"{package['Name']} {package['Version']}: {package['License']}"
+        parts.append(f"{head}\n{'=' * len(head)}\n\n{text or 'Its package has no licence text.'}\n")
+    return "\n\n".join(parts)
 
 
 def bundle(dist: Path, name: str, wheels: Path, extra: Iterable[Path]) -> Path:
@@ -122,10 +141,10 @@ def main() -> None:
         wheels = Path(folder, "wheels")
         collect_wheels(release.wheel, wheels)
         described = dist / "sbom.cdx.json", dist / "THIRD-PARTY-LICENCES.txt"
-        describe(wheels, *described)
+        describe(wheels, release.version, *described)
         system = f"{platform.system()}-{platform.machine()}".lower()
         python = "".join(platform.python_version_tuple()[:2])
-        name = f"edgespec-{release.version}-offline-{system}-py{python}"
+        name = f"edgespec-offline-{release.version}-{system}-py{python}"
         print(bundle(dist, name, wheels, described))
     write_sums(dist)
 

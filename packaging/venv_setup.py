@@ -147,7 +147,7 @@ def succeeds(command: "Sequence[str]") -> bool:
 
 
 def build_settings() -> "dict[str, str]":
-    """The environment of a llama.cpp build limited to what edgespec loads, on all cores.
+    """The environment of a llama.cpp build with what edgespec loads, RPC included, on all cores.
 
     The user's own CMAKE_ARGS come last, so that they win.
     """

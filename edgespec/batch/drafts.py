@@ -59,8 +59,8 @@ class Drafts:
         self._pace = pace
         self._acceptance = acceptance
         self._drafter = drafter
-        self.failure: str | None = None
-        """Why the drafter is not used any more."""
+        self.note = ""
+        """What became of the drafter, if it failed."""
         self._clock = clock
         self._suffixes: dict[Stream, SuffixMatch] = {}
         self._siblings: dict[int, Siblings] = {}
@@ -77,6 +77,9 @@ class Drafts:
         if self._drafter:
             self._look_further(self._drafter, streams, best, depth, limit, begin)
         self._pace.planned(self._clock() - begin)
+        for stream, proposal in zip(streams, best, strict=True):
+            drafter = proposal.source == Source.DRAFTER
+            stream.proposer = Source.DRAFTER if drafter else Source.SUFFIX
         counts = self._pace.affordable([proposal.survival for proposal in best], depth, limit)
         return [proposal.tokens[:count] for proposal, count in zip(best, counts, strict=True)]
 
@@ -186,7 +189,7 @@ class Drafts:
             found = drafter.draft(asked)
         except EdgespecError as error:
             self._drafter = None
-            self.failure = str(error)
+            self.note = f"the drafter failed, it is not used any more: {error}"
             return [None for _ in asked]
         if not catches_up:
             self._pace.costs.observe_draft(depth, self._clock() - begin, rows=len(asked))

@@ -21,6 +21,7 @@ _COMPLETE = "_EDGESPEC_COMPLETE"
 _COMMANDS = {
     "bench": "edgespec.cli.bench:bench",
     "batch": "edgespec.cli.batch:batch",
+    "worker": "edgespec.cli.worker:worker",
     "chat": "edgespec.cli.chat:chat",
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "plan": "edgespec.cli.plan:plan",
     "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",
+    "serve": "edgespec.cli.serve:serve",
     "simulate": "edgespec.cli.simulate:simulate",
 }
 
@@ -84,12 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         return ExitCode.OK
-    except MemoryError:
-        diagnostics.error("there is not enough memory", "close other programs, or use less context")
-        return ExitCode.UNAVAILABLE
     except Exception as error:
-        diagnostics.unexpected(error)
-        return ExitCode.FAILURE
+        return diagnostics.unexpected(error)
     finally:
         output.let_go()
     return ExitCode.OK

@@ -118,6 +118,14 @@ def read_json(context: click.Context, parameter: click.Parameter, value: str | N
     return value if inline else read_file(context, parameter, value)
 
 
+def _connect(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Callback of --rpc, which only adds to the devices that all else chooses from."""
+    if value is not None:
+        from edgespec.devices import connect
+
+        connect([endpoint.strip() for endpoint in value.split(",")])
+
+
 def names_and_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the catalogue's names, and files."""
     from edgespec.catalog import entries
@@ -155,6 +163,13 @@ placement_options = (
         metavar="N",
         show_default="by plan",
         help="Layers of the target on its device; -1 = all.",
+    ),
+    click.option(
+        "--rpc",
+        metavar="HOST:PORT,...",
+        callback=_connect,
+        expose_value=False,
+        help="Machines that run edgespec worker, whose memory layers may go to, too.",
     ),
     click.option("--drafter-device", metavar="NAME", help="The drafter's device, CPU for none."),
     click.option(

@@ -70,6 +70,15 @@ class Repl:
                         raise
                     diagnostics.say("\n/exit or Ctrl+D leaves")
 
+    def write(self, piece: str) -> None:
+        """Show a piece of an answer and keep it."""
+        self._output.write(piece)
+        self._conversation.write(piece)
+
+    def end(self, *, begun: bool = False) -> None:
+        """End the answer's line on a terminal."""
+        self._output.end(begun=begun)
+
     def _turn(self) -> None:
         try:
             typed = read_message(self._keyboard.read_line, "User: ")
@@ -104,16 +113,18 @@ class Repl:
     def _answer(self, request: Request) -> None:
         if dropped := self._conversation.dropped:
             diagnostics.note(f"the context is full: the oldest {dropped} exchanges left it")
+        facts: dict[str, object] = {"reason": "stopped"}
         try:
             with Interrupts() as interrupts:
                 self._output.label("Assistant: ")
-                reply = answer(self._engine, request, interrupts, self._output)
+                reply = answer(self._engine, request, interrupts, self)
+            facts = _facts(reply)
         except KeyboardInterrupt as insisted:
             # Whoever insists leaves the chat, because the engine may still be busy.
             raise click.Abort from insisted
         finally:
             self._output.end_everywhere()
-        self._conversation.record(reply.text, _facts(reply))
+            self._conversation.end(facts)
         if reply.finish:
             self._finished(reply.finish, request.sampling.seed)
         elif self._keyboard.interactive and not interrupts.ending:

@@ -72,6 +72,10 @@ class ModelDrafter:
             return False
         return (self._lanes or self._cache).adopt(tokens, state)
 
+    def forget(self) -> None:
+        """Hold nothing, so that the context can be used otherwise, or after it was."""
+        (self._lanes or self._cache).forget()
+
     def advance(self, tokens: Sequence[int]) -> None:
         """The target emitted `tokens`."""
         assert self._sampler is not None

@@ -213,10 +213,10 @@ class Store:
 
     def _prepare(self) -> None:
         connection = self._connection
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection)  # First: a file of a later edgespec stays as it is.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        migrate(connection)
         # Not against a clock that was set back or forth by a lot: only what was deleted long ago.
         connection.execute("DELETE FROM conversation WHERE deleted < ?", (self._clock() - _KEPT,))
 

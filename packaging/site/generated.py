@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+import edgespec
 from edgespec.catalog_file import Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,9 +44,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make links of repository files links of pages."""
-    origin = {page: path for path, page in MOVED.items()}.get(
-        page.file.src_uri, f"docs/{page.file.src_uri}"
-    )
+    readmes = {name: path for path, name in MOVED.items() if path.endswith(".md")}
+    origin = readmes.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def moved(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[1]))
@@ -59,11 +59,12 @@ def references() -> Iterator[tuple[str, str]]:
     """Name and text of each page that is made from the code."""
     yield "reference/commands.md", _COMMANDS
     yield "reference/catalogue.md", _catalogue()
+    yield "reference/python.md", _python()
 
 
 _COMMANDS = """# Commands and options
 
-Made from the program's own help. What goes in and comes out is told in [the command line](../cli.md).
+Made from the program's own help. What goes in and comes out: [the command line](../cli.md).
 
 ::: mkdocs-click
     :module: edgespec.cli.app
@@ -72,6 +73,17 @@ Made from the program's own help. What goes in and comes out is told in [the com
     :style: table
     :depth: 1
 """
+
+
+def _python() -> str:
+    names = (getattr(edgespec, name) for name in dir(edgespec) if not name.startswith("_"))
+    public = [one for one in names if hasattr(one, "__qualname__")]
+    places = "\n".join(f"::: {one.__module__}.{one.__qualname__}\n" for one in public)
+    return f"""# Python names
+
+Made from the code. How they go together: [the Python API](../api.md).
+
+{places}"""
 
 
 def _catalogue() -> str:
@@ -87,7 +99,7 @@ def _catalogue() -> str:
     head = "\n".join(comment)
     return f"""# The catalogue
 
-Made from `models.toml`. How to write one of your own: [models](../models.md#a-catalogue-of-your-own).
+Made from `models.toml`. [How to write one of your own](../models.md#a-catalogue-of-your-own).
 
 | name | what it is | parameters, 10^9 | target | drafter | licence |
 |---|---|---|---|---|---|

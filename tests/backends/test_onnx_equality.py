@@ -149,4 +149,4 @@ def test_an_onnx_model_is_a_target_too(
         pair.engine.close()
     model.close()
     assert seen.unexcused == []
-    assert all(count > 10 for count in accepted.values())
+    assert all(accepted[name] > 10 for name in ("itself", "gguf", "bridged")), accepted

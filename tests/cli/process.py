@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("tests/offline", ".", "backends", "tui")
 COMMAND = [sys.executable, "-m", "edgespec"]
 PATIENCE = 120.0
 """Seconds after which a process that shows nothing has failed its test."""
@@ -27,7 +28,7 @@ ENDLESS = "root ::= [a-z ] root\n"
 
 
 def environment(**variables: str) -> dict[str, str]:
-    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "backends", "tui"))
+    path = os.pathsep.join(str(ROOT / folder) for folder in FOLDERS)
     return {**os.environ, "PYTHONPATH": path, **variables}
 
 

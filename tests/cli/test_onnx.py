@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 
 from tests.backends.nano import TARGET
@@ -158,7 +159,8 @@ def test_a_plan_tells_its_memory_and_that_its_device_is_measured(
         assert plan["plan"]["drafter"] == "CPU"
 
 
-def test_pair_ranks_exports(folder: Path, target: Path, edgespec_home: Path) -> None:
+def test_pair_ranks_exports(target: Path, tmp_path: Path, edgespec_home: Path) -> None:
+    small = write_folder(tmp_path / "small", Weights(), Export(bits=8))
     entry = """[pairs.mine]
 description = "nano, drafted for by a graph"
 licence = "none"
@@ -167,7 +169,7 @@ drafter = "{}"
 """
     config = edgespec_home / "config"
     config.mkdir(parents=True)
-    (config / "models.toml").write_text(entry.format(TARGET, graph_of(folder)))
+    (config / "models.toml").write_text(entry.format(TARGET, graph_of(small)))
     ranked = json.loads(edgespec("pair", "--json", "mine").stdout)
     found = {one["name"]: one for one in ranked["drafters"]}
     assert {found[name]["fit"] for name in ("nano", "mine")} == {"identical"}
@@ -185,6 +187,22 @@ def test_weights_cut_short(damaged: Path) -> None:
 def test_a_graph_without_its_tokenizer(damaged: Path) -> None:
     (damaged / "tokenizer.json").unlink()
     assert "tokenizer.json is missing" in fails(damaged)
+
+
+def test_a_tokenizer_of_another_model(damaged: Path) -> None:
+    tokenizer = json.loads((damaged / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] |= {f"word{n}": 8192 + n for n in range(9)}
+    (damaged / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert "has 8201 tokens, but the model 8192 logits" in fails(damaged)
+
+
+def test_a_cache_of_a_type_that_is_none(damaged: Path) -> None:
+    graph = onnx.load(graph_of(damaged), load_external_data=False)
+    for port in graph.graph.input:
+        if port.name.startswith("past"):
+            port.type.tensor_type.elem_type = onnx.TensorProto.INT8
+    onnx.save(graph, graph_of(damaged))
+    assert "does not load" in fails(damaged)
 
 
 def test_garbage(damaged: Path) -> None:

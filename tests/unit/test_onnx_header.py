@@ -104,6 +104,21 @@ def test_weights_beside_the_graph_that_are_cut_short(graph: Path) -> None:
     assert f"model.onnx_data is cut short: {len(whole) - 1} of {len(whole)} bytes" in refusal(graph)
 
 
+def test_more_than_two_gigabytes_of_weights_cut_short(tmp_path: Path) -> None:
+    size = 5 << 29
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[size // 4])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights", "offset": "4096", "length": str(size)}.items():
+        tensor.external_data.add(key=key, value=value)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(helper.make_graph([], "graph", [], [], [tensor])), path)
+    with (tmp_path / "weights").open("wb") as sparse:
+        sparse.truncate(4096 + size)
+        assert read_onnx_header(path).weights == size
+        sparse.truncate(size)
+    assert f"weights is cut short: {size} of {size + 4096} bytes" in refusal(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x09", b"GGUF" + bytes(100)])
 def test_what_is_no_graph(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"

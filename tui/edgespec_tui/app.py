@@ -1,7 +1,7 @@
 """The application: settings, the store and the model, which outlive every screen."""
 
+import gc
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +21,7 @@ from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.pulling import Pulling
 from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.prose import warm_up
 
 _OF_THE_MODEL = {
     name for name, item in config.FIELDS.items() if item.metadata["section"] == "model"
@@ -59,7 +60,7 @@ class ChatApp(App[None]):
         """The signal by which the system ended it."""
         self._let_go = False
         self._stop = stop
-        self._seed = settings.seed if settings.seed >= 0 else secrets.randbits(32)
+        self._seed = settings.seed if settings.seed >= 0 else int.from_bytes(os.urandom(4))
         for theme in themes.OWN:
             self.register_theme(theme)
         self._set_theme()
@@ -68,8 +69,14 @@ class ChatApp(App[None]):
         endings.listen(self._end)
         self.set_keymap(keys.keymap(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
-        self.call_after_refresh(self.load)
+        self.call_after_refresh(self._begin)
         self.set_interval(0.1, self._look)
+
+    def _begin(self) -> None:
+        """The first picture is there."""
+        gc.enable()
+        self.load()
+        self.run_worker(warm_up, thread=True)
 
     def load(self) -> None:
         """Load the pair that the settings name, in place of the one that is loaded."""

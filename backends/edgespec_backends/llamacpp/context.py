@@ -153,6 +153,11 @@ class LlamaContext:
         if outputs:
             self._refresh()
 
+    @property
+    def rows(self) -> Logits:
+        """All logits of the last decode, shape (outputs, n_vocab); valid until the next."""
+        return self._rows[: self._outputs]
+
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,); valid until the next decode."""
         if not 0 <= row < self._outputs:
@@ -280,9 +285,10 @@ class LlamaContext:
 
     def _refresh(self) -> None:
         """Look at the logits where they are now; libllama may move them to make room."""
-        address = ctypes.cast(llama.llama_get_logits(self._context), ctypes.c_void_p).value
-        if address is None:
+        kept = llama.llama_get_logits(self._context)
+        if not kept:
             raise BackendError("the engine kept no logits")
+        address = ctypes.addressof(kept.contents)
         if address != self._address:
             size = self.max_outputs * self.n_vocab
             values = memoryview((ctypes.c_float * size).from_address(address))

@@ -17,6 +17,9 @@ from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_er
 from edgespec_backends.llamacpp.survival import offloaded
 from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
 
+_ANY_CHARACTER = r'[^"\\]'
+_PRINTABLE = r'[^"\\\x00-\x1F\x7F]'
+
 
 class LlamaModel:
     """Loaded weights; see edgespec.protocols.Model. The file's header must be validated before."""
@@ -46,7 +49,8 @@ class LlamaModel:
     def json_schema_grammar(self, schema: str) -> str:
         """GBNF of a JSON schema; raises InvalidInput if it cannot be expressed."""
         try:
-            return str(json_schema_to_gbnf(schema))
+            # The converter forgets that JSON has no control characters inside of strings.
+            return str(json_schema_to_gbnf(schema)).replace(_ANY_CHARACTER, _PRINTABLE)
         except json.JSONDecodeError as error:
             raise InvalidInput(f"the JSON schema is not JSON: {error}") from None
         except Exception as error:  # The converter asserts, indexes and assumes.

@@ -182,7 +182,7 @@ def test_suggestions_for_what_is_not_here_yet(puller: Puller) -> None:
     assert [(one.name, one.here, one.fit) for one in found if one.fit.direct] == [
         (DRAFTER, False, Fit.IDENTICAL)
     ]
-    assert not any(one.fit.usable for one in suggestions(target))
+    assert not any(one.fit.direct for one in suggestions(target))
     puller.pull("tiny")
     target = find_target("tiny", puller.read_remote)
     assert target.file is not None
