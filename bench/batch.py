@@ -22,6 +22,7 @@ import report
 from measured import Measured
 from server import serving
 
+from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Answered, Executor, Task
 from edgespec.batch.workers import MOST, best_width, working
 from edgespec.catalog import Pair
@@ -109,7 +110,7 @@ class Bench:
         costs = parts.policy.costs
         # What the batch sees of the machine changes them.
         best, bound = best_width(costs), max(n / costs.verify(n, 0) for n in range(1, MOST + 1))
-        with working(parts, width or None, speculate=speculate) as executor:
+        with working(parts, width or None, Manners(), speculate=speculate) as executor:
             begin = perf_counter()
             answers = list(self._answers(executor, asked, speculate=speculate))
             seconds = perf_counter() - begin
@@ -189,7 +190,7 @@ class Bench:
 def tokens_of(options: argparse.Namespace) -> list[list[int]]:
     """The prompts, over and over from all sets until there are enough."""
     model = backend("llamacpp")(options.target, ModelOptions(1))
-    texts = [text for name in prompts.SETS for text in prompts.held_out(name)]
+    texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
     encode = model.tokenizer.encode
     count = max(options.prompts, options.tail_prompts)
     chosen = [texts[(7 * n) % len(texts)] for n in range(count)]
@@ -260,6 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     program = None if options.no_server else peer.ensure(options.peer_dir).server
     bench = Bench(options, tokens_of(options), program)
+    facts = machine.describe()
     results = list(take_turns(bench.sides(), options.rounds))
     headers = (
         "cell",
@@ -273,9 +275,10 @@ def main() -> None:
     )
     print(report.table(headers, [result.row() for result in merged(results)]))
     print(*verdicts(merged(results)), sep="\n")
-    report.save(options.json, {"results": [asdict(result) for result in results]})
+    kept = {"machine": facts, "model": options.target.stem, "prompts": options.prompts}
+    report.save(options.json, {**kept, "results": [asdict(result) for result in results]})
     print(f"{options.prompts} prompts, {options.target.name}, {options.threads} threads")
-    print(machine.headline(machine.describe()))
+    print(machine.headline(facts))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,23 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
-from edgespec import balance, bandwidth, cpu_sets, memory, mempolicy, paths
+from edgespec import (
+    balance,
+    bandwidth,
+    cpu_sets,
+    headers,
+    lost_pages,
+    memory,
+    mempolicy,
+    paths,
+    priority,
+    trial,
+)
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
@@ -18,10 +30,10 @@ from edgespec.costs import CostModel
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
-from edgespec.errors import BackendError, InvalidInput, ModelFileError, NotEnoughMemory
+from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.measurements import Measurements, MeasurementStore
-from edgespec.onnx_header import OnnxHeader, read_onnx_header
+from edgespec.onnx_header import read_onnx_header
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
@@ -57,7 +69,9 @@ class LoadOptions:
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
-    drafters that cannot are left out. Recurrent targets have one sequence all the same.
+    drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
+    one sequence all the same. A `copied` target has memory of its own, near the processors of this
+    process.
     """
 
     n_ctx: int = 0
@@ -68,6 +82,8 @@ class LoadOptions:
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
+    copied: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +103,12 @@ class Parts:
     fingerprint: str
     n_ctx: int
 
-    def engine(self, sources: Sequence[InstantSource]) -> Engine:
+    def engine(
+        self,
+        sources: Sequence[InstantSource],
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
+    ) -> Engine:
         """An engine that owns them."""
         return Engine(
             self.target,
@@ -99,6 +120,9 @@ class Parts:
             self.close,
             self.thread,
             self.fingerprint,
+            claim,
+            clock,
+            self.n_ctx,
         )
 
 
@@ -108,14 +132,15 @@ def load(
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> Engine:
-    """Load target and drafter and put them to work together.
+    """Load target and drafter and put them to work together, before any batch on this machine.
 
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
     anything is read that would not fit, VocabularyMismatch for a drafter that has nothing in
     common with the target.
     """
-    parts = load_parts(pair, options, on_progress, on_note)
-    return parts.engine([SuffixMatch()] if options.speculate else [])
+    with priority.claimed():
+        parts = load_parts(pair, options, on_progress, on_note)
+    return parts.engine([SuffixMatch()] if options.speculate else [], priority.claimed)
 
 
 def load_parts(
@@ -125,6 +150,12 @@ def load_parts(
     on_note: OnNote = lambda text: None,
 ) -> Parts:
     """As `load`, but without an engine yet."""
+    if options.speculate and _rounds(pair.target):
+        on_note(
+            f"{pair.target.name} rounds activations to integers, so that its batches give other "
+            "logits than its single steps: it runs without speculation, which could change the text"
+        )
+        pair, options = replace(pair, drafter=None), replace(options, speculate=False)
     with ExitStack() as stack:
         return _Loader(pair, options, on_progress, on_note, stack).load()
 
@@ -144,22 +175,21 @@ class _Loader:
         self._options = options
         self._on_progress = on_progress
         self._on_note = on_note
-        self._graph = _graph(pair)
         self._stack = stack
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
-        many = options.sequences > 1 and not _recurrent(pair.target)
+        many = options.sequences > 1 and _shares_cache(pair.target)
         self._sequences = options.sequences if many else 1
 
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
-        placed = replace(self._pair, drafter=None) if self._graph else self._pair
-        question = ask.question(placed, options.n_ctx, options.kv_type, outputs=self._outputs)
+        question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
         failed: list[Placement] = []
         while True:
             placement = place(question, options.pins, known, failed)
+            self._try()
             try:
                 return self._load(question, placement, known.cpus)
             except (ModelFileError, NotEnoughMemory, BackendError):
@@ -170,10 +200,22 @@ class _Loader:
             refused = " and ".join(sorted(placement.devices))
             self._tell(f"{refused} failed, trying the next plan", 0.0)
 
+    def _try(self) -> None:
+        """Find out elsewhere what would end this process."""
+        files = [file for file in (self._pair.target, self._pair.drafter) if file]
+        native = [file for file in files if _engine(file) == "llamacpp"]
+        trial.require_harmless(native, lambda: self._tell("trying the model", 0.0))
+        lost_pages.watch()
+
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
-            threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
+            threads,
+            place.layers,
+            "" if place.device == CPU else place.device,
+            place.experts_on_cpu,
+            self._options.copied,
+            on_note=self._on_note,
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)
@@ -225,6 +267,7 @@ class _Loader:
             rollback=self._max_drafts + 1,
             kv_type=placement.kv_type,
             ordered=sequences > 1,
+            branches=self._max_drafts if sequences == 1 else 0,
         )
         return self._context(model, options)
 
@@ -249,22 +292,24 @@ class _Loader:
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        many = self._sequences > 1
-        if self._pair.drafter is None or not (placement.drafter or self._graph):
+        if self._pair.drafter is None:
             return None
-        if many and (self._graph or _recurrent(self._pair.drafter)):
+        if placement.drafter is None:
+            self._on_note("there is no room for the drafter: the target runs without it")
+            return None
+        many, shares = self._sequences > 1, _shares_cache(self._pair.drafter)
+        alone = self._options.alone or not many
+        if not (shares or alone):
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
-        if self._graph:
-            _require_room(self._graph, placement.n_ctx)
         device = placement.drafter if placement.drafter not in (None, CPU) else ""
         options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
         between = bridge(target.tokenizer, drafter.tokenizer)
-        if many and between:
+        if between and not alone:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
-        lanes = self._sequences if many else 1 if self._graph or between else _LANES
+        lanes = 1 if between or not shares else self._sequences if many else _LANES
         size = ContextOptions(
             n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
             n_batch=_BATCH,
@@ -331,35 +376,21 @@ class _Loader:
         return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)
 
 
-def _recurrent(path: Path) -> bool:
-    """Whether the model has states that take room for each token that can be taken back."""
+def _shares_cache(path: Path) -> bool:
+    """Whether the model's cache can hold many answers: an ONNX graph's holds one, and a recurrent
+    model has states that take room for each token that can be taken back."""
+    if headers.is_onnx(path):
+        return False
     header = read_header(path)
     without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
-    return with_one > without
+    return with_one == without
 
 
-def _graph(pair: Pair) -> OnnxHeader | None:
-    """The drafter's header if it is an ONNX model. Raises InvalidInput if the target is one."""
-    if _engine(pair.target) == "onnx":
-        raise InvalidInput(
-            f"{pair.target.name} is an ONNX model, which can draft but not be the target",
-            "choose a GGUF file as the target",
-        )
-    drafts = pair.drafter and _engine(pair.drafter) == "onnx"
-    return read_onnx_header(pair.drafter) if pair.drafter and drafts else None
-
-
-def _require_room(graph: OnnxHeader, n_ctx: int) -> None:
-    """Raise NotEnoughMemory if the drafter does not fit beside the target."""
-    need, free = graph.memory(n_ctx), memory.available()
-    if need > free:
-        raise NotEnoughMemory(
-            f"{graph.path.name} needs about {memory.gib(need)} of memory, "
-            f"{memory.gib(free)} is available",
-            "choose a smaller drafter, or --no-speculate",
-        )
+def _rounds(path: Path) -> bool:
+    """Whether the model is a graph whose batches cannot stand for its single steps."""
+    return headers.is_onnx(path) and read_onnx_header(path).rounds
 
 
 def _engine(path: Path) -> str:
     """The name of the backend that runs the model at `path`."""
-    return "onnx" if path.suffix == ask.ONNX else "llamacpp"
+    return "onnx" if headers.is_onnx(path) else "llamacpp"

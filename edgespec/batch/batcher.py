@@ -1,5 +1,6 @@
 """Continuous batching: every step of the target works on all answers that have room."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -12,7 +13,7 @@ from edgespec.batch.sequences import Sequences, Slot
 from edgespec.batch.shelf import Shelf
 from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Failed, Load, Outcome, Task
-from edgespec.errors import EdgespecError
+from edgespec.errors import Aborted, EdgespecError
 from edgespec.protocols import Model, OrderedContext, Row, Saving
 from edgespec.sampling.sampler import Sampler
 
@@ -36,7 +37,7 @@ class Batcher:
     Tokens of all sequences stand in one batch without padding. Short prompts are decoded beside
     the answers that are under way, long ones in steps of their own in between (chunked prefills:
     Agrawal et al. 2024, arXiv:2403.02310), cut so that each rounds as it would alone. `n_ctx`
-    limits each answer with its prompt.
+    limits each answer with its prompt; `held` and `prompt` are for Sequences.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Batcher:
         n_ctx: int,
         drafts: Drafts | None = None,
         clock: Callable[[], float] = perf_counter,
+        held: Sequence[int] = (),
+        prompt: int = 0,
     ) -> None:
         self._model = model
         self._context = context
@@ -56,7 +59,7 @@ class Batcher:
         self._n_ctx = n_ctx
         self._drafts = drafts
         self._clock = clock
-        self._sequences = Sequences(context, width)
+        self._sequences = Sequences(context, width, held, prompt)
         self._queue = Queue(self._sequences)
         self._shelf = Shelf(context, clock) if isinstance(context, Saving) else None
         self._live: list[Stream] = []
@@ -96,16 +99,36 @@ class Batcher:
         self._queue.add(Stream(task, tokenizer, sampler, layout, self._n_ctx, self._clock()))
         self._roomy = True
 
+    def cancel(self, task: Task) -> None:
+        """Give a task up, wherever it is; it has no outcome."""
+        self._queue.discard(task)
+        for stream in self._live:
+            if stream.task is task:
+                self._leave(stream)
+                return
+
+    def keep(self, tokens: Sequence[int]) -> list[int]:
+        """Leave nothing in the context but sequence 0, with as much of `tokens` as there is.
+
+        Returns what it holds. There must be nothing to do any more.
+        """
+        return self._sequences.keep(tokens)
+
     def step(self) -> list[Outcome]:
         """One decode, and the outcomes of the answers that ended with it.
 
-        Raises Aborted and BackendError, after which it cannot be used any more.
+        Raises Aborted if the decode was, which the next call tries again, and BackendError, after
+        which it cannot be used any more.
         """
         self._admit()
         if self._live:
             step = self._plan()
             begin = self._clock()
-            self._context.decode_rows(step.rows)
+            try:
+                self._context.decode_rows(step.rows)
+            except Aborted:
+                self._take_back(step)
+                raise
             self._harvest(step, begin)
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
@@ -195,6 +218,13 @@ class Batcher:
             step.rows.append(self._sequences.row(stream.slot, token, output=True))
         step.outputs += 1 + len(drafts)
 
+    def _take_back(self, step: _Step) -> None:
+        """Be as before a step that was broken off."""
+        counts = Counter(row.sequence for row in step.rows)
+        for stream in self._live:
+            if stream.slot and (count := counts[stream.slot.sequence]):
+                self._sequences.truncate(stream.slot, len(stream.slot.tokens) - count)
+
     def _harvest(self, step: _Step, begin: float) -> None:
         decoded = self._clock()
         emitted = 0
@@ -221,7 +251,7 @@ class Batcher:
         emitted: list[int] = []
         for index, draft in enumerate([*drafts, None]):
             try:
-                token = stream.emit(self._context.logits(row + index))
+                token = stream.emit(self._context.logits(row + index), draft)
             except EdgespecError as error:
                 self._outcomes.append(Failed(stream.task, str(error)))
                 self._leave(stream)

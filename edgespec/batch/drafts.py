@@ -77,6 +77,9 @@ class Drafts:
         if self._drafter:
             self._look_further(self._drafter, streams, best, depth, limit, begin)
         self._pace.planned(self._clock() - begin)
+        for stream, proposal in zip(streams, best, strict=True):
+            drafter = proposal.source == Source.DRAFTER
+            stream.proposer = Source.DRAFTER if drafter else Source.SUFFIX
         counts = self._pace.affordable([proposal.survival for proposal in best], depth, limit)
         return [proposal.tokens[:count] for proposal, count in zip(best, counts, strict=True)]
 

@@ -1,6 +1,6 @@
 """The model drafter: a small model that guesses with the target's own noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import log
 
@@ -9,7 +9,7 @@ import numpy as np
 from edgespec.cache import Cache
 from edgespec.events import Source
 from edgespec.lanes import Lanes
-from edgespec.protocols import Context, Logits, Rollback
+from edgespec.protocols import Context, Logits, Losable, Rollback
 from edgespec.sampling.sampler import Guess, Sampler
 from edgespec.tree import Candidate
 
@@ -36,6 +36,11 @@ class ModelDrafter:
         self._cache = Cache(context)
         self._history: list[int] = []
         self._sampler: Sampler | None = None
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` if the device is lost on this thread, which then stops for ever."""
+        if isinstance(self.context, Losable):
+            self.context.on_loss(report)
 
     def start(self, history: Sequence[int], sampler: Sampler) -> None:
         """A new answer: `sampler` is the target's, standing at the end of `history`."""
@@ -66,6 +71,10 @@ class ModelDrafter:
         if not 0 < len(tokens) <= self.context.n_ctx:
             return False
         return (self._lanes or self._cache).adopt(tokens, state)
+
+    def forget(self) -> None:
+        """Hold nothing, so that the context can be used otherwise, or after it was."""
+        (self._lanes or self._cache).forget()
 
     def advance(self, tokens: Sequence[int]) -> None:
         """The target emitted `tokens`."""
