@@ -8,7 +8,20 @@ from tests.unit.batch.harness import Bench, EveryText
 
 ROWS = 1000
 _BYTES = bytes(byte for byte in range(256) if byte not in b"\r\n")
-_VALUES = (None, True, -1, 1e400, "x", [], {}, [{}], {"role": 3}, float("nan"), 2**70, "\ud800")
+_VALUES: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    1e400,
+    "x",
+    [],
+    {},
+    [{}],
+    {"role": 3},
+    float("nan"),
+    2**70,
+    "\ud800",
+)
 
 
 def damaged(line: bytes, random: Random) -> bytes:
