@@ -84,6 +84,7 @@ class Pool:
             sum(load.accepted for load in loads),
             sum(load.steps for load in loads),
             resting[0] if resting and all(resting) else "",
+            next((load.note for load in loads if load.note), ""),
         )
 
     @property
