@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from threading import Event
+from time import monotonic, sleep
 
 import pytest
 
@@ -28,6 +29,7 @@ class FakeWorker:
         self.done: list[Task] = []
         self.closed: bool | None = None
         self.resting = ""
+        self.given = 0
         self.gate = Event()
         self.gate.set()
         self._calls = calls
@@ -40,6 +42,7 @@ class FakeWorker:
 
     def work(self, tasks: Sequence[Task]) -> Report:
         """Take them on; some task's answer, or none yet."""
+        self.given += len(tasks)
         assert self.gate.wait(PATIENCE)
         self._held.extend(tasks)
         assert len(self._held) <= 4
@@ -75,15 +78,28 @@ def outcomes(pool: Pool, count: int) -> list[int]:
     return found
 
 
-def test_all_workers_get_something() -> None:
-    workers = [FakeWorker("first", seed=1), FakeWorker("second", seed=2)]
+def test_no_worker_takes_more_than_its_share() -> None:
+    workers = [FakeWorker("first"), FakeWorker("second")]
+    for worker in workers:
+        worker.gate.clear()
     pool = Pool(workers, pytest.fail)
     assert pool.width == 4
-    assert sorted(outcomes(pool, 50)) == list(range(50))
+    for task in tasks(8):
+        pool.submit(task)
+    end = monotonic() + PATIENCE
+    while [worker.given for worker in workers] != [4, 4]:
+        assert monotonic() < end
+        sleep(0.01)
+    for worker in workers:
+        worker.gate.set()
+    found: list[int] = []
+    while len(found) < 8:
+        if outcome := pool.next():
+            found.append(outcome.task.row)
+    assert sorted(found) == list(range(8))
     pool.close()
-    assert all(worker.done for worker in workers)
     assert [worker.closed for worker in workers] == [False, False]
-    assert pool.load.tokens > 0
+    assert pool.load.active <= 2
 
 
 @pytest.mark.parametrize("calls", [0, 1, 7, 20])
