@@ -1,16 +1,15 @@
 """Which processors decode fastest: sets that the topology suggests, measured on the real model."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import NamedTemporaryFile
 from time import perf_counter
 
+from edgespec import own_files
 from edgespec.cpu_sets import CpuSet
 from edgespec.protocols import Bindable
 
@@ -149,7 +148,4 @@ def save(file: Path, balance: Balance) -> None:
     """Keep `balance`, in one step that other processes see whole or not at all."""
     data = {"single": balance.single, "batch": balance.batch, "measured": balance.measured}
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as written:
-            json.dump(data, written)
-        os.replace(written.name, file)
+        own_files.replace(file, json.dumps(data))

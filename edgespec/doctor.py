@@ -60,7 +60,7 @@ class Memory:
 
     total: int
     available: int
-    swap: int
+    swap: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,9 @@ def collect(native: Mapping[str, str] | None = None) -> Report:
         packages={name: _version(name) for name in PACKAGES},
         processor=_processor(),
         memory=Memory(
-            total=psutil.virtual_memory().total,
+            total=memory.installed(),
             available=memory.available(),
-            swap=psutil.swap_memory().total,
+            swap=_swap(),
         ),
         slow=(*map(str, _findings()), *_refusals()),
         paths={
@@ -141,6 +141,13 @@ def _lines(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, {None: "-", False: "no", True: "yes"}[value]
         else:
             yield name, f"{value / 2**20:,.1f} MiB" if key in _BYTES else str(value)
+
+
+def _swap() -> int | None:
+    try:
+        return int(psutil.swap_memory().total)
+    except OSError:  # There is no /proc.
+        return None
 
 
 def _processor() -> Processor:

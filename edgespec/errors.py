@@ -12,7 +12,9 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     TIMEOUT = 4
     ROWS_FAILED = 5
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class EdgespecError(Exception):
@@ -74,6 +76,10 @@ class Cancelled(EdgespecError):
 
 class BackendError(EdgespecError):
     """The engine failed while running."""
+
+
+class NothingAllowed(BackendError):
+    """No token may come next, by the grammar and the bias of a request."""
 
 
 class Aborted(Exception):

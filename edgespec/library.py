@@ -7,16 +7,14 @@ the manifest of the version before, which stays in use.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
-from edgespec import paths
+from edgespec import own_files, paths
 
 _FORMAT = 1
 _MANIFESTS = "manifests"
@@ -136,7 +134,6 @@ class Library:
         return self._drop([*model.files, *(pending.files if pending else ())])
 
     def _write(self, model: Installed, manifest: Path) -> None:
-        manifest.parent.mkdir(parents=True, exist_ok=True)
         data = {
             "format": _FORMAT,
             "name": model.name,
@@ -148,11 +145,7 @@ class Library:
                 for file in model.files
             ],
         }
-        with NamedTemporaryFile(
-            "w", dir=manifest.parent, suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(data, file, indent=2)
-        os.replace(file.name, manifest)
+        own_files.replace(manifest, json.dumps(data, indent=2))
 
     def _everything(self) -> list[Installed]:
         return [*self._read_all(_PENDING), *self._read_all(_DONE)]

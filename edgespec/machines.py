@@ -9,8 +9,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from edgespec import bandwidth, cpu_sets, cpus, memory, paths
 from edgespec.devices import Device, DeviceKind, offload_devices
 from edgespec.errors import InvalidInput
@@ -58,7 +56,7 @@ def here(*, measure_again: bool = False) -> Machine:
     topology = detect.here()
     file = paths.cache_dir() / "bandwidth.json"
     name = cpus.model()
-    total = int(psutil.virtual_memory().total)
+    total = memory.installed()
     every = cpu_sets.default(topology).cpus
     speed = bandwidth.best(file, f"{name} {total} {every}", every, again=measure_again)
     return Machine(

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
+from edgespec import own_files
 from edgespec.acceptance import AcceptanceModel
 from edgespec.costs import CostTable
 
@@ -67,10 +67,7 @@ class MeasurementStore:
             "measured": measurements.measured,
         }
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-                json.dump(data, file)
-            os.replace(file.name, self._file(key))
+            own_files.replace(self._file(key), json.dumps(data))
 
     def _file(self, key: str) -> Path:
         return self._folder / f"{key}.json"

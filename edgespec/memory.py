@@ -1,5 +1,6 @@
 """Whether a model fits: what it will take, and what this process may still take."""
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,12 +149,20 @@ def _compute(header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int) -> 
     return max(mask + layer, head) + operands + _OVERHEAD
 
 
+def installed() -> int:
+    """Bytes of memory of this machine, whatever is in use."""
+    try:
+        return int(psutil.virtual_memory().total)
+    except OSError:  # There is no /proc, or no file can be opened.
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def available(root: Path = Path("/")) -> int:
     """Bytes this process can still take without swapping, by the machine and by its cgroups.
 
     `root` is the file system's, other than "/" in tests.
     """
-    free = int(psutil.virtual_memory().available)
+    free = _free()
     for folder in cgroups.folders("memory", root):
         used = cgroups.number(folder / "memory.current", folder / "memory.usage_in_bytes")
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
@@ -161,6 +170,13 @@ def available(root: Path = Path("/")) -> int:
             if limit is not None and used is not None:
                 free = min(free, limit - used + _file_pages(folder))
     return max(free, 0)
+
+
+def _free() -> int:
+    try:
+        return int(psutil.virtual_memory().available)
+    except OSError:  # Nobody knows; an engine that gets none says so itself.
+        return installed()
 
 
 def _file_pages(folder: Path) -> int:

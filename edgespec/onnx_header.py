@@ -74,7 +74,7 @@ def read_onnx_header(path: Path) -> OnnxHeader:
             return _header(path, memoryview(data))
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, IndexError, OverflowError) as error:
+    except (ValueError, LookupError, OverflowError, TypeError) as error:
         raise ModelFileError(f"{path} is not an ONNX model, or cut short", _AGAIN) from error
 
 
@@ -188,6 +188,8 @@ def _tensor(graph: Path, tensor: memoryview) -> int:
         return size
     size, offset = int(place.get("length", 0)), int(place.get("offset", 0))
     file = graph.parent / place["location"] if "location" in place else graph
+    if not file.is_relative_to(graph.parent) or ".." in file.parts[len(graph.parent.parts) :]:
+        raise ModelFileError(f"{graph} keeps its weights elsewhere: {str(file)!r}")
     if not file.is_file():
         raise ModelFileError(f"{file} is missing: {graph.name} keeps its weights there", _AGAIN)
     there = file.stat().st_size

@@ -15,6 +15,8 @@ from tempfile import NamedTemporaryFile
 
 import numpy as np
 
+from edgespec import own_files
+
 _FORMAT = 1
 _HEADER = 4096
 _UNUSABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -60,7 +62,7 @@ class SnapshotStore:
             return
         temporary = ""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            own_files.make_folder(self._folder)
             with NamedTemporaryFile(dir=self._folder, suffix=_PART, delete=False) as file:
                 temporary = file.name
                 file.write(header)

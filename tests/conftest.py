@@ -1,10 +1,22 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.offline import sitecustomize
+
 # Workers that spin between two operations bring each other to a halt on cores that are busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(autouse=True)
+def nobody_else() -> Iterator[None]:
+    """No test reaches another machine, even if what it tests takes the refusal well."""
+    yield
+    tried = list(sitecustomize.attempts)
+    sitecustomize.attempts.clear()
+    assert tried == []
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from click.shell_completion import shell_complete
 
 from edgespec import __version__
 from edgespec.cli import diagnostics, output
+from edgespec.cli.interrupts import endings, exit_code
 from edgespec.errors import EdgespecError, ExitCode
 
 _PROGRAM = "edgespec"
@@ -20,6 +21,7 @@ _COMPLETE = "_EDGESPEC_COMPLETE"
 _COMMANDS = {
     "bench": "edgespec.cli.bench:bench",
     "batch": "edgespec.cli.batch:batch",
+    "worker": "edgespec.cli.worker:worker",
     "chat": "edgespec.cli.chat:chat",
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",
@@ -28,6 +30,7 @@ _COMMANDS = {
     "plan": "edgespec.cli.plan:plan",
     "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",
+    "serve": "edgespec.cli.serve:serve",
     "simulate": "edgespec.cli.simulate:simulate",
 }
 
@@ -66,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(cli, {}, _PROGRAM, _COMPLETE, instruction)
     try:
-        with cli.make_context(_PROGRAM, list(arguments)) as context:
+        with endings(), cli.make_context(_PROGRAM, list(arguments)) as context:
             cli.invoke(context)
         output.flush()
     except click.exceptions.Exit as done:
@@ -77,15 +80,14 @@ def run(arguments: Sequence[str]) -> int:
     except EdgespecError as error:
         diagnostics.error(error.what, error.hint)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as ended:
         diagnostics.end_line()
-        return ExitCode.INTERRUPTED
+        return exit_code(ended)
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         return ExitCode.OK
     except Exception as error:
-        diagnostics.unexpected(error)
-        return ExitCode.FAILURE
+        return diagnostics.unexpected(error)
     finally:
         output.let_go()
     return ExitCode.OK

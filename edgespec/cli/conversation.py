@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from edgespec.chat import ChatFormat, Message, Role, fit
@@ -9,6 +10,8 @@ from edgespec.errors import InvalidInput
 from edgespec.events import Request
 from edgespec.store.records import StoredMessage
 from edgespec.store.talk import Talk
+
+_SAVE_EVERY = 1.0
 
 
 class Conversation:
@@ -30,6 +33,7 @@ class Conversation:
         self._told = 0
         self._question: StoredMessage | None = None
         self._begun: StoredMessage | None = None
+        self._saved = 0.0
 
     @property
     def messages(self) -> list[Message]:
@@ -59,18 +63,29 @@ class Conversation:
             raise InvalidInput("there is no answer to go on with")
         return self._request(self._last(), path[-1])
 
-    def record(self, answer: str, facts: Mapping[str, Any] | None = None) -> None:
-        """Keep the answer to what was asked last; without one, only the question is kept."""
-        if not answer or self._question is None:
+    def write(self, piece: str) -> None:
+        """Keep a piece of the answer to what was asked last, within a second also on the disk."""
+        if not piece or self._question is None:
             return
+        if self.talk.answer is None:
+            self._begin(self._question)
+        self.talk.write(piece)
+        if (now := monotonic()) - self._saved >= _SAVE_EVERY:
+            self.talk.save()
+            self._saved = now
+
+    def end(self, facts: Mapping[str, Any] | None = None) -> None:
+        """The answer is complete, or will not be; if there is none, only the question is kept."""
+        if self.talk.answer is not None:
+            self.talk.end(facts or {})
+
+    def _begin(self, question: StoredMessage) -> None:
         if self._begun:
             self.talk.resume(self._begun)
         else:
-            self.talk.begin(self._question.id, facts or {})
+            self.talk.begin(question.id, {})
         if self.dropped:
-            self.talk.leave_out(self._question.id, self._told)
-        self.talk.write(answer)
-        self.talk.end(facts or {})
+            self.talk.leave_out(question.id, self._told)
 
     def _last(self) -> StoredMessage:
         for stored in reversed(self.talk.path()):

@@ -1,5 +1,6 @@
 """stderr: failures, notes, progress and the line of statistics."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -12,12 +13,13 @@ import click
 
 from edgespec import __version__
 from edgespec.cli.output import flush, is_terminal, printable
-from edgespec.errors import EdgespecError
+from edgespec.errors import EdgespecError, ExitCode, NotEnoughMemory
 
 if TYPE_CHECKING:
     from edgespec.events import Stats
 
 _PATIENCE = 0.5
+_REFUSALS = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _ERASE = "\r\x1b[K"
 
 
@@ -44,14 +46,25 @@ def end_line() -> None:
         say("")
 
 
-def unexpected(failure: Exception) -> None:
-    """A failure that edgespec did not foresee: one line here, the traceback in the log."""
+def unexpected(failure: Exception) -> ExitCode:
+    """A failure that nobody reported: one line here, and its exit code."""
     known = logged(failure)
     error(known.what, known.hint)
+    return known.exit_code
 
 
 def logged(failure: Exception) -> EdgespecError:
-    """What to say about a failure that edgespec did not foresee; the traceback goes to the log."""
+    """What to say about a failure that nobody reported.
+
+    What the system can refuse anywhere is said as it is; anything else goes to the log.
+    """
+    if isinstance(failure, MemoryError):
+        return NotEnoughMemory(
+            "there is not enough memory", "close other programs, or use less context"
+        )
+    if isinstance(failure, OSError) and failure.errno in _REFUSALS:
+        place = f"{failure.filename}: " if failure.filename else ""
+        return EdgespecError(f"{place}{failure.strerror}")
     what = f"unexpected {type(failure).__name__}: {failure}"
     try:
         return EdgespecError(what, f"the details are in {_log(failure)}")
@@ -69,6 +82,8 @@ def stats_line(stats: "Stats", seed: int) -> str:
     parts.append(f"TTFT {stats.ttft:.2f} s")
     if stats.acceptance_rate is not None:
         parts.append(f"acceptance {stats.acceptance_rate:.0%}")
+    elif stats.speedup is not None:
+        parts.append("nothing drafted, since it would not have paid")
     if stats.mean_accepted_length is not None:
         parts.append(f"mean accepted length {stats.mean_accepted_length:.2f}")
     if stats.ties:
@@ -119,10 +134,11 @@ def _log(failure: Exception) -> str:
     from datetime import UTC, datetime
     from traceback import format_exception
 
-    from edgespec import paths
+    from edgespec import own_files, paths
 
     file = paths.log_dir() / "edgespec.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    own_files.make_folder(file.parent)
+    own_files.make_private(file)
     with file.open("a", encoding="utf-8", errors="replace") as log:
         log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC edgespec {__version__}\n")
         log.writelines(format_exception(failure))

@@ -11,6 +11,7 @@ from typing import Self
 
 import click
 
+from edgespec import own_files
 from edgespec.cli.output import is_terminal
 
 try:
@@ -88,7 +89,8 @@ class Keyboard:
         if self._edited and readline:
             # Losing the history to a read-only disk is no reason to fail a chat that went well.
             with suppress(OSError):
-                self._history.parent.mkdir(parents=True, exist_ok=True)
+                own_files.make_folder(self._history.parent)
+                own_files.make_private(self._history)
                 readline.write_history_file(self._history)
 
     def read_line(self, label: str) -> str:

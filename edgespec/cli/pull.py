@@ -5,6 +5,7 @@ from threading import Event
 import click
 
 from edgespec.cli import diagnostics
+from edgespec.cli.interrupts import exit_code
 from edgespec.cli.options import ENVIRONMENT
 
 
@@ -42,7 +43,6 @@ def pull(
     """
     from edgespec import pulling
     from edgespec.cli.progress import display
-    from edgespec.errors import Cancelled
     from edgespec.hub.choice import CONTEXT
     from edgespec.hub.patience import KEPT
 
@@ -50,6 +50,7 @@ def pull(
     try:
         with display(as_json) as show:
             show.finished(pulling.pull(model, options, show.plan, show.progress, Event()))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         diagnostics.end_line()
-        raise Cancelled("stopped", KEPT) from None
+        diagnostics.error("stopped", KEPT)
+        raise click.exceptions.Exit(exit_code(interrupted)) from None

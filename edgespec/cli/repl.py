@@ -10,12 +10,12 @@ from edgespec import paths
 from edgespec.cli import diagnostics
 from edgespec.cli.chats import Chats
 from edgespec.cli.conversation import Conversation
-from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.lines import Keyboard, Typed, read_message
 from edgespec.cli.output import Output
 from edgespec.cli.session import Reply, answer
 from edgespec.engine import Engine
-from edgespec.errors import EdgespecError, InvalidInput
+from edgespec.errors import EdgespecError, ExitCode, InvalidInput
 from edgespec.events import Finish, FinishReason, Request
 from edgespec.store.store import Store
 
@@ -64,10 +64,20 @@ class Repl:
             while not self._left:
                 try:
                     self._turn()
-                except KeyboardInterrupt:
-                    if not self._keyboard.interactive:
+                except KeyboardInterrupt as interrupted:
+                    ending = exit_code(interrupted) is not ExitCode.INTERRUPTED
+                    if ending or not self._keyboard.interactive:
                         raise
                     diagnostics.say("\n/exit or Ctrl+D leaves")
+
+    def write(self, piece: str) -> None:
+        """Show a piece of an answer and keep it."""
+        self._output.write(piece)
+        self._conversation.write(piece)
+
+    def end(self, *, begun: bool = False) -> None:
+        """End the answer's line on a terminal."""
+        self._output.end(begun=begun)
 
     def _turn(self) -> None:
         try:
@@ -103,22 +113,24 @@ class Repl:
     def _answer(self, request: Request) -> None:
         if dropped := self._conversation.dropped:
             diagnostics.note(f"the context is full: the oldest {dropped} exchanges left it")
+        facts: dict[str, object] = {"reason": "stopped"}
         try:
             with Interrupts() as interrupts:
                 self._output.label("Assistant: ")
-                reply = answer(self._engine, request, interrupts, self._output)
+                reply = answer(self._engine, request, interrupts, self)
+            facts = _facts(reply)
         except KeyboardInterrupt as insisted:
             # Whoever insists leaves the chat, because the engine may still be busy.
             raise click.Abort from insisted
         finally:
             self._output.end_everywhere()
-        self._conversation.record(reply.text, _facts(reply))
+            self._conversation.end(facts)
         if reply.finish:
             self._finished(reply.finish, request.sampling.seed)
-        elif self._keyboard.interactive:
+        elif self._keyboard.interactive and not interrupts.ending:
             diagnostics.say("stopped; /regen answers once more")
         else:
-            raise KeyboardInterrupt
+            interrupts.check()
 
     def _finished(self, finish: Finish, seed: int) -> None:
         if finish.reason is FinishReason.CONTEXT:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgespec.cli import diagnostics
-from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.options import (
     ENVIRONMENT,
     ModelSettings,
@@ -21,8 +21,7 @@ from edgespec.cli.options import (
     system_option,
 )
 from edgespec.cli.output import Output, is_terminal
-from edgespec.errors import ExitCode
-from edgespec.events import FinishReason, Request, Stats
+from edgespec.events import Finish, FinishReason, Request, Stats
 
 if TYPE_CHECKING:
     from edgespec.cli.session import Reply
@@ -90,7 +89,9 @@ def run(
         reply = answer(engine, request, interrupts, None if as_json else output)
     if as_json:
         output.write(_json(reply, request.sampling.seed) + "\n")
-    _tell(reply, request, engine.n_ctx, stats=stats)
+    if reply.finish is None:
+        raise click.exceptions.Exit(exit_code(interrupts.raised))
+    _tell(reply.finish, request, engine.n_ctx, stats=stats)
 
 
 def _with_stdin(prompt: str | None, *, raw: bool) -> str:
@@ -148,11 +149,9 @@ def _numbers(stats: Stats) -> dict[str, float | None]:
     }
 
 
-def _tell(reply: "Reply", request: Request, n_ctx: int, *, stats: bool) -> None:
-    """Say on stderr how the answer ended; exit if by Ctrl+C."""
-    if reply.finish is None:
-        raise click.exceptions.Exit(ExitCode.INTERRUPTED)
-    if reply.finish.reason is FinishReason.CONTEXT:
+def _tell(finish: Finish, request: Request, n_ctx: int, *, stats: bool) -> None:
+    """Say on stderr how the answer ended."""
+    if finish.reason is FinishReason.CONTEXT:
         diagnostics.note(f"the context of {n_ctx} tokens is full; --context makes it larger")
     if stats:
-        diagnostics.say(diagnostics.stats_line(reply.finish.stats, request.sampling.seed))
+        diagnostics.say(diagnostics.stats_line(finish.stats, request.sampling.seed))

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from edgespec.catalog import Pair
 from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
-from edgespec.cli.output import Output
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
 from edgespec.loading import LoadOptions, OnNote, OnProgress, Parts, load, load_parts
@@ -27,19 +26,32 @@ class Reply:
     finish: Finish | None
 
 
+class Reader(Protocol):
+    """Where the pieces of an answer go."""
+
+    def write(self, piece: str, /) -> None:
+        """A piece has come."""
+
+    def end(self, *, begun: bool = False) -> None:
+        """There are no more; `begun` if "^C" began a line."""
+
+
 def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
-    options = _options(settings)
+    options = load_options(settings)
     return _loaded(settings, interrupts, lambda pair, *told: load(pair, options, *told))
 
 
-def open_parts(settings: ModelSettings, interrupts: Interrupts, sequences: int) -> Parts:
+def open_parts(
+    settings: ModelSettings, interrupts: Interrupts, sequences: int, *, alone: bool = False
+) -> Parts:
     """Load the models that `settings` name for `sequences` answers at a time; as open_engine."""
-    options = replace(_options(settings), sequences=sequences)
+    options = replace(load_options(settings), sequences=sequences, alone=alone)
     return _loaded(settings, interrupts, lambda pair, *told: load_parts(pair, options, *told))
 
 
-def _options(settings: ModelSettings) -> LoadOptions:
+def load_options(settings: ModelSettings) -> LoadOptions:
+    """What `settings` ask for."""
     return LoadOptions(
         n_ctx=settings.context or 0,
         threads=settings.threads or 0,
@@ -71,7 +83,7 @@ def _loaded(
 
 
 def answer(
-    engine: Engine, request: Request, interrupts: Interrupts, output: Output | None
+    engine: Engine, request: Request, interrupts: Interrupts, output: Reader | None
 ) -> Reply:
     """Produce one answer, shown on `output` as it comes. Ctrl+C ends it early."""
     pieces: list[str] = []
@@ -80,6 +92,8 @@ def answer(
     interrupts.stop = engine.abort
     try:
         with closing(engine.generate(request)) as events:
+            if interrupts.pressed:  # While the prompt was made: there was nothing to abort yet.
+                return Reply("", None)
             for event in events:
                 if isinstance(event, Notice):
                     notes.append(event.text)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-import psutil
-
 from edgespec import cgroups, memory
 from edgespec.errors import ModelFileError, ModelUnavailable, NotEnoughMemory
 from edgespec.gguf_header import GgufHeader, read_header
@@ -75,7 +73,7 @@ def this_machine(root: Path = Path("/")) -> int:
         for folder in cgroups.folders("memory", root)
         for name in ("memory.max", "memory.limit_in_bytes")
     )
-    total = min([psutil.virtual_memory().total, *(limit for limit in limits if limit is not None)])
+    total = min([memory.installed(), *(limit for limit in limits if limit is not None)])
     return int(total * (1 - _SYSTEM))
 
 

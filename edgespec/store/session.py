@@ -13,7 +13,7 @@ class Session:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._key = os.getpid(), psutil.Process().create_time()
+        self._key = os.getpid(), _begun(os.getpid()) or 0.0
         self.crashed = self._find_crashed()
         """The newest session that ended without a goodbye, None if there is none."""
         self._store.execute(
@@ -43,7 +43,13 @@ class Session:
 
 def _alive(pid: int, started: float) -> bool:
     """Whether that process runs, not a later one with the same number."""
+    begun = _begun(pid)
+    return begun is not None and abs(begun - started) < 1
+
+
+def _begun(pid: int) -> float | None:
+    """When a process began, None if there is none: also of all others where there is no /proc."""
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1
-    except psutil.Error:
-        return False
+        return psutil.Process(pid).create_time()
+    except (psutil.Error, OSError):
+        return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from edgespec import own_files
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.messages import Role
 from edgespec.store.records import StoredMessage, Summary
@@ -17,6 +18,7 @@ from edgespec.store.schema import migrate
 from edgespec.store.search import find
 from edgespec.store.tree import MessageTree
 
+_MEMORY = ":memory:"
 _WAIT = 5.0
 """Seconds to wait for another process that writes."""
 _TELLING = 20
@@ -36,7 +38,9 @@ class Store:
         self._file = file
         self._clock = clock
         with self._reported():
-            file.parent.mkdir(parents=True, exist_ok=True)
+            if str(file) != _MEMORY:
+                own_files.make_folder(file.parent)
+                own_files.make_private(file)
             self._connection = sqlite3.connect(file, timeout=_WAIT, isolation_level=None)
         try:
             with self._reported():
@@ -209,10 +213,10 @@ class Store:
 
     def _prepare(self) -> None:
         connection = self._connection
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection)  # First: a file of a later edgespec stays as it is.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        migrate(connection)
         # Not against a clock that was set back or forth by a lot: only what was deleted long ago.
         connection.execute("DELETE FROM conversation WHERE deleted < ?", (self._clock() - _KEPT,))
 

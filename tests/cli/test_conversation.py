@@ -1,5 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ class Words(ChatFormat):
     def __init__(self) -> None:
         self.stop = ("\nUser:",)
 
-    def tokens(self, messages: Sequence[Message]) -> list[int]:
+    def tokens(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         return [int(word) for message in messages for word in message.content.split()]
 
     def continuation(self, text: str) -> list[int]:
@@ -33,10 +36,16 @@ def conversation(n_ctx: int = 100, seed: int = 7, system: str = "") -> Conversat
     return Conversation(Words(), settings, n_ctx, Talk(STORE, system=system))
 
 
+def record(chat: Conversation, answer: str) -> None:
+    """Answer what was asked last."""
+    chat.write(answer)
+    chat.end()
+
+
 def test_a_request_holds_all_that_was_said() -> None:
     chat = conversation(system="1")
     assert chat.ask("2").prompt == (1, 2)
-    chat.record("3")
+    record(chat, "3")
     assert chat.ask("4").prompt == (1, 2, 3, 4)
 
 
@@ -55,7 +64,7 @@ def test_every_answer_has_its_own_seed() -> None:
 def test_a_question_without_an_answer_is_not_part_of_the_conversation() -> None:
     chat = conversation()
     chat.ask("1")
-    chat.record("")
+    record(chat, "")
     assert chat.messages == []
     assert chat.ask_again().prompt == (1,)
 
@@ -63,18 +72,18 @@ def test_a_question_without_an_answer_is_not_part_of_the_conversation() -> None:
 def test_another_answer_replaces_the_last_one() -> None:
     chat = conversation()
     chat.ask("1")
-    chat.record("2")
+    record(chat, "2")
     assert chat.ask_again().prompt == (1,)
-    chat.record("3")
+    record(chat, "3")
     assert [message.content for message in chat.messages] == ["1", "3"]
 
 
 def test_an_answer_stays_until_another_one_came() -> None:
     chat = conversation()
     chat.ask("1")
-    chat.record("2")
+    record(chat, "2")
     chat.ask_again()
-    chat.record("")
+    record(chat, "")
     assert [message.content for message in chat.messages] == ["1", "2"]
 
 
@@ -83,7 +92,7 @@ def test_there_is_nothing_to_answer_again_at_the_beginning() -> None:
     with pytest.raises(InvalidInput):
         chat.ask_again()
     chat.ask("1")
-    chat.record("2")
+    record(chat, "2")
     chat.talk = Talk(STORE)
     with pytest.raises(InvalidInput):
         chat.ask_again()
@@ -94,9 +103,9 @@ def test_there_is_nothing_to_answer_again_at_the_beginning() -> None:
 def test_an_answer_can_be_gone_on_with() -> None:
     chat = conversation()
     chat.ask("1")
-    chat.record("2 ")
+    record(chat, "2 ")
     assert chat.go_on().prompt == (1, 2)
-    chat.record("3")
+    record(chat, "3")
     assert [message.content for message in chat.messages] == ["1", "2 3"]
     chat.ask("4")
     with pytest.raises(InvalidInput):
@@ -107,9 +116,9 @@ def test_a_question_can_be_put_anew() -> None:
     chat = conversation()
     for number in ("1", "3"):
         chat.ask(number)
-        chat.record(str(int(number) + 1))
+        record(chat, str(int(number) + 1))
     assert chat.ask_anew("9").prompt == (1, 2, 9)
-    chat.record("8")
+    record(chat, "8")
     assert [message.content for message in chat.messages] == ["1", "2", "9", "8"]
     assert len(chat.talk.tree) == 6
 
@@ -117,7 +126,7 @@ def test_a_question_can_be_put_anew() -> None:
 def test_the_system_message_can_be_replaced_and_removed() -> None:
     chat = conversation(system="1")
     chat.ask("2")
-    chat.record("3")
+    record(chat, "3")
     chat.talk.set_system("9")
     assert chat.ask("4").prompt == (9, 2, 3, 4)
     chat.talk.set_system("")
@@ -130,7 +139,7 @@ def test_the_oldest_exchanges_leave_a_full_context() -> None:
     for number in range(8):
         assert len(chat.ask(str(number)).prompt) <= 12
         dropped += chat.dropped
-        chat.record(str(number))
+        record(chat, str(number))
     assert dropped > 0
     assert len(chat.messages) == 16
     first, second = chat.ask("8").prompt[0], chat.ask("9").prompt[0]
@@ -140,7 +149,7 @@ def test_the_oldest_exchanges_leave_a_full_context() -> None:
 def test_a_question_that_is_too_long_costs_nothing_that_was_said() -> None:
     chat = conversation(n_ctx=20)
     chat.ask("1")
-    chat.record("2")
+    record(chat, "2")
     assert chat.ask("3 " * 30).prompt == (3,) * 30
-    chat.record("")
+    record(chat, "")
     assert chat.ask("4").prompt == (1, 2, 4)

@@ -1,7 +1,7 @@
 """The application: settings, the store and the model, which outlive every screen."""
 
+import gc
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,12 @@ from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
 from edgespec.store.session import Session
 from edgespec.store.store import Store
-from edgespec_tui import themes
+from edgespec_tui import endings, keys, themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.pulling import Pulling
 from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.prose import warm_up
 
 _OF_THE_MODEL = {
     name for name, item in config.FIELDS.items() if item.metadata["section"] == "model"
@@ -55,18 +56,27 @@ class ChatApp(App[None]):
         """False if something of the engine still runs when the application has ended."""
         self.defect: Exception | None = None
         """What nobody foresaw and what ended the application."""
+        self.ended_by: int | None = None
+        """The signal by which the system ended it."""
         self._let_go = False
         self._stop = stop
-        self._seed = settings.seed if settings.seed >= 0 else secrets.randbits(32)
+        self._seed = settings.seed if settings.seed >= 0 else int.from_bytes(os.urandom(4))
         for theme in themes.OWN:
             self.register_theme(theme)
         self._set_theme()
 
     def on_mount(self) -> None:
-        self.set_keymap(self.settings.keys)
+        endings.listen(self._end)
+        self.set_keymap(keys.keymap(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
-        self.call_after_refresh(self.load)
+        self.call_after_refresh(self._begin)
         self.set_interval(0.1, self._look)
+
+    def _begin(self) -> None:
+        """The first picture is there."""
+        gc.enable()
+        self.load()
+        self.run_worker(warm_up, thread=True)
 
     def load(self) -> None:
         """Load the pair that the settings name, in place of the one that is loaded."""
@@ -125,6 +135,21 @@ class ChatApp(App[None]):
         if _OF_THE_MODEL & changes.keys():
             self.load()
 
+    def change_key(self, name: str, wanted: str) -> None:
+        """Give what `name` stands for the keys `wanted`, for good; none are its usual ones.
+
+        Raises EdgespecError.
+        """
+        own = {other: its for other, its in self.settings.keys.items() if other != name}
+        keys.check(name, wanted, own)
+        config.save_key(config.file(), name, wanted)
+        own |= {name: wanted} if wanted else {}
+        self.settings = replace(self.settings, keys=own)
+        self.set_keymap(keys.keymap(own))
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                screen.entry.use(keys.keymap(own))
+
     def use_preset(self, name: str) -> Mapping[str, Any]:
         """Answer with the settings of a preset from now on, without one as usual; what it sets.
 
@@ -141,6 +166,11 @@ class ChatApp(App[None]):
     def remember(self, conversation: int | None, draft: str) -> None:
         """What to come back to after a crash."""
         self.session.remember(conversation, draft)
+
+    def _end(self, number: int) -> None:
+        self.ended_by = number
+        self.close()
+        self.exit()
 
     async def action_quit(self) -> None:
         """Leave: what was written is saved, what runs is stopped."""

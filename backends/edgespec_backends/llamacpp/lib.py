@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import Any
 
+# Where an assertion fails, a debugger would be started, and write pages.
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+
 import llama_cpp.llama_cpp as llama
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
