@@ -42,8 +42,13 @@ class Session:
 
 
 def _alive(pid: int, started: float) -> bool:
-    """Whether that process runs, not a later one with the same number."""
+    """Whether that process runs, not a later one with the same number.
+
+    One that was killed but that nobody has asked for, as happens in containers, is dead, too.
+    """
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
