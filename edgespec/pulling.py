@@ -102,18 +102,18 @@ def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOpt
     small = chooser.choose(drafter, room)
     large = chooser.choose(target, room.without(small.needs))
     # Not at the top: it needs the whole scheduler, and a model without a drafter does not.
-    from edgespec.ranking import Candidate, judge
+    from edgespec.ranking import Candidate, Fit, judge
 
     name = small.model.name
     if isinstance(small.header, OnnxHeader):  # Whatever it speaks, a bridge will do.
         return Plan((small, large))
     verdict = judge(large.gguf, Candidate(name, small.gguf, here=False))
-    if not verdict.fit.usable:
-        if options.drafter is not None:
-            raise VocabularyMismatch(
-                f"{name} does not speak the vocabulary of {large.model.name}",
-                "choose a drafter of the target's family, or --drafter none",
-            )
+    if options.drafter is not None and verdict.fit is Fit.NONE:
+        raise VocabularyMismatch(
+            f"{name} does not speak the vocabulary of {large.model.name}",
+            "choose a drafter of the target's family, or --drafter none",
+        )
+    if options.drafter is None and not verdict.fit.usable:
         return Plan((large,), (f"{name} has another vocabulary and is left out",))
     notes = tuple(f"{name}: {warning}" for warning in verdict.warnings)
     return Plan((small, large), notes)

@@ -29,14 +29,14 @@ class Fit(IntEnum):
 
     NONE = 0
     BYTES = 1
-    """Both can spell any text, so drafts could be translated; llama.cpp models are not yet."""
+    """Both can spell any text, so drafts can be translated; what that brings is not predicted."""
     EXTENDED = 2
     """Every id that both have means the same; one has some more at its end."""
     IDENTICAL = 3
 
     @property
     def usable(self) -> bool:
-        """Whether edgespec can run such a pair."""
+        """Whether such a pair is worth choosing without being asked to."""
         return self >= Fit.EXTENDED
 
 
@@ -179,6 +179,8 @@ def _measured(known: Measurements) -> Machine:
 def _warnings(
     target: GgufHeader, drafter: GgufHeader, level: Fit, step: float, speedup: float
 ) -> list[str]:
+    if level is Fit.BYTES:
+        return ["another vocabulary; named with --drafter, its drafts are translated"]
     if not level.usable:
         return ["another vocabulary"]
     found = []

@@ -296,7 +296,8 @@ def test_pair(edgespec: Run, server: HubServer, tmp_path: Path, data: bytes) -> 
     assert best.startswith("hf:me/draft-GGUF:Q8_0  same ")
     assert best.endswith("x  estimated")
     assert nano.startswith("nano ")
-    assert nano.endswith("another vocabulary")
+    assert "  by bytes  " in nano
+    assert "another vocabulary; named with --drafter" in nano
     record = json.loads(edgespec("pair", TINY, "--json").stdout)
     assert record["target"] == TINY
     assert [one["usable"] for one in record["drafters"]] == [True, False]

@@ -116,9 +116,14 @@ def test_options(puller: Puller) -> None:
 def test_a_drafter_of_another_vocabulary(
     puller: Puller, library: Library, own_catalogue: Path, server: HubServer
 ) -> None:
-    with pytest.raises(VocabularyMismatch, match="does not speak the vocabulary of hf:me/tiny"):
-        puller.pull("tiny", PullOptions(drafter="hf:me/other-GGUF"))
-    assert library.installed() == []
+    other = "hf:me/other-GGUF:Q8_0"
+    assert puller.pull("hf:me/tiny-GGUF:Q4_0", PullOptions(drafter=other))[0] == other
+    assert "another vocabulary; named with --drafter" in puller.plans[-1].notes[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgespec.ranking.fit", lambda *_: Fit.NONE)
+        with pytest.raises(VocabularyMismatch, match="does not speak the vocabulary of hf:me/t"):
+            puller.pull("tiny", PullOptions(drafter=other))
+    assert library.find(TARGET) is None
     own_catalogue.write_text(OWN.replace("draft-GGUF", "other-GGUF"))
     assert puller.pull("tiny") == [TARGET]
     note = "hf:me/other-GGUF:Q8_0 has another vocabulary and is left out"
