@@ -6,6 +6,7 @@ drafts, unless `--length` is 0: the controller decides, as in use.
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -26,7 +27,7 @@ def overheads(rounds: list[Round]) -> list[float]:
     """Seconds between two decodes of the target in which the drafter rested."""
     found = []
     drafting = [span for round_ in rounds for span in round_.drafting]
-    for before, after in zip(rounds, rounds[1:], strict=False):
+    for before, after in pairwise(rounds):
         gap = before.verify[1], after.verify[0]
         found.append(gap[1] - gap[0] - sum(_common(gap, span) for span in drafting))
     return found
@@ -55,7 +56,7 @@ def _options() -> argparse.Namespace:
     nano = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
     parser.add_argument("target", type=Path, nargs="?", default=nano / "target-q8_0.gguf")
     parser.add_argument("--drafter", type=Path, default=nano / "drafter-q8_0.gguf")
-    parser.add_argument("--length", type=int, default=3, help="drafts per round, 0 = as many as pay")
+    parser.add_argument("--length", type=int, default=3, help="drafts, 0 = as many as pay")
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--prompts", type=int, default=8)

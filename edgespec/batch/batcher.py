@@ -9,11 +9,12 @@ from edgespec.batch.drafts import Drafts
 from edgespec.batch.layout import WIDE, Layout
 from edgespec.batch.pace import Pace
 from edgespec.batch.queue import Queue
-from edgespec.batch.sequences import Sequences
+from edgespec.batch.sequences import Sequences, Slot
+from edgespec.batch.shelf import Shelf
 from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Failed, Load, Outcome, Task
 from edgespec.errors import Aborted, EdgespecError
-from edgespec.protocols import Model, OrderedContext, Row
+from edgespec.protocols import Model, OrderedContext, Row, Saving
 from edgespec.sampling.sampler import Sampler
 
 
@@ -60,6 +61,7 @@ class Batcher:
         self._clock = clock
         self._sequences = Sequences(context, width, held, prompt)
         self._queue = Queue(self._sequences)
+        self._shelf = Shelf(context, clock) if isinstance(context, Saving) else None
         self._live: list[Stream] = []
         self._outcomes: list[Outcome] = []
         self._load = Load()
@@ -71,7 +73,8 @@ class Batcher:
     @property
     def load(self) -> Load:
         """What goes on."""
-        return replace(self._load, active=len(self._live))
+        note = self._drafts.note if self._drafts else ""
+        return replace(self._load, active=len(self._live), note=note)
 
     @property
     def busy(self) -> bool:
@@ -137,6 +140,7 @@ class Batcher:
                 self._roomy = len(self._queue) == 0
                 return
             stream.slot = self._sequences.open(stream.history, stream.layout)
+            self._bring_back(stream, stream.slot)
             if not stream.emitted:
                 stream.cached = len(stream.slot.tokens)
             self._live.append(stream)
@@ -285,8 +289,17 @@ class Batcher:
 
     def _put_off(self, stream: Stream) -> None:
         """Give a stream's room to the others; it goes on later, where it was."""
+        if self._shelf:
+            self._shelf.put(stream, self._pace.again(stream.decoded))
         self._leave(stream)
         self._queue.put_back(stream)
+
+    def _bring_back(self, stream: Stream, slot: Slot) -> None:
+        """Load what an answer held when it lost its room, unless it is still there."""
+        if self._shelf and (kept := self._shelf.tokens(stream)):
+            state = self._shelf.take(stream)
+            if state and kept > stream.decoded:
+                self._sequences.load(slot, stream.history[:kept], state)
 
 
 def _share(wanted: Sequence[int], total: int) -> list[int]:

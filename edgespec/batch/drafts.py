@@ -59,8 +59,8 @@ class Drafts:
         self._pace = pace
         self._acceptance = acceptance
         self._drafter = drafter
-        self.failure: str | None = None
-        """Why the drafter is not used any more."""
+        self.note = ""
+        """What became of the drafter, if it failed."""
         self._clock = clock
         self._suffixes: dict[Stream, SuffixMatch] = {}
         self._siblings: dict[int, Siblings] = {}
@@ -189,7 +189,7 @@ class Drafts:
             found = drafter.draft(asked)
         except EdgespecError as error:
             self._drafter = None
-            self.failure = str(error)
+            self.note = f"the drafter failed, it is not used any more: {error}"
             return [None for _ in asked]
         if not catches_up:
             self._pace.costs.observe_draft(depth, self._clock() - begin, rows=len(asked))

@@ -20,6 +20,21 @@ _SAMPLING = (
     "presence_penalty",
 )
 _WHOLE = ("top_k", "penalty_window", "seed")
+MEMBERS = {
+    "id",
+    "prompt",
+    "messages",
+    "system",
+    "max_tokens",
+    "stop",
+    "n",
+    "grammar",
+    "json_schema",
+    "logit_bias",
+    *_SAMPLING,
+    *_WHOLE,
+}
+"""All that a row may say."""
 
 
 def parse_text(line: str, settings: Settings) -> Row:

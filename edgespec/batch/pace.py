@@ -9,6 +9,8 @@ from edgespec.guard import DebtGuard
 _MEMORY = 0.95
 _PLAIN_EVERY = 64
 """Steps with drafts after which a plain one shows what they are compared with."""
+_PIECE = 32
+"""Tokens of the largest step that is measured."""
 _LOOK_SHARE = 0.01
 """The most that looking at what the drafter would say may add to plain steps."""
 
@@ -32,15 +34,22 @@ class Pace:
         """Seconds of a step for a single answer, for comparison."""
         return self.costs.verify(1, depth)
 
+    def again(self, tokens: int) -> float:
+        """Seconds to decode so many tokens of a text once more."""
+        return tokens / _PIECE * self.costs.verify(_PIECE, tokens)
+
     def rate(self, answers: int, depth: int) -> float:
         """Tokens per second that are achieved with so many answers."""
         return self._gain * answers / self.costs.verify(answers, depth)
 
     def pays(self, answers: int, depth: int, limit: int) -> bool:
-        """Whether drafts that are surely right would be worth their time."""
-        rate = self.rate(answers, depth)
-        plain = self.costs.verify(answers, depth)
-        return self._unchecked < _PLAIN_EVERY and any(
+        """Whether drafts that are surely right would be worth their time, and may be tried now."""
+        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
+        if self._unchecked >= _PLAIN_EVERY:
+            return False
+        if not self._guard.allows(self.costs.feared(answers + 1, depth), plain):
+            return False
+        return any(
             more > rate * (self.costs.verify(answers + more, depth) - plain)
             for more in range(1, limit + 1)
         )

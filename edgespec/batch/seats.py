@@ -23,13 +23,14 @@ class BatchDrafter:
 
     Every draft is drawn by the answer's own sampler, with the noise that the target will use (see
     ModelDrafter). It works between two steps of the target, on the target's thread: a small model's
-    step is short, and beside the target's it would slow that down. `n_vocab` is the target's.
+    step is short, and beside the target's it would slow that down. `n_vocab` is the target's; the
+    context has room for `seats` sequences.
     """
 
-    def __init__(self, context: Context, n_vocab: int) -> None:
+    def __init__(self, context: Context, n_vocab: int, seats: int) -> None:
         self._context = context
         self._n_vocab = n_vocab
-        self._free = list(range(context.max_outputs))
+        self._free = list(range(seats))
         self._seats: dict[Stream, _Seat] = {}
 
     def behind(self, stream: Stream) -> int:

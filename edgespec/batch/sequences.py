@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgespec.batch.layout import Layout
-from edgespec.protocols import Held, OrderedContext, Row
+from edgespec.protocols import Held, OrderedContext, Row, Saving
 
 _LEAST = 512
 """Positions from which on it is worth while to lay them out anew."""
@@ -122,6 +122,17 @@ class Sequences:
         slot.tokens.append(token)
         self._laid += 1
         return Row(token, len(slot.tokens) - 1, slot.sequence, output)
+
+    def load(self, slot: Slot, tokens: Sequence[int], state: bytes) -> None:
+        """Let a slot hold `tokens` as a Saving context kept them, if there is room."""
+        assert isinstance(self._context, Saving)
+        if not self.make_room(len(tokens)):
+            return
+        self.truncate(slot, 0)
+        slot.parent, slot.shared = None, 0
+        if self._context.load(state, len(tokens), sequence=slot.sequence):
+            slot.tokens = list(tokens)
+            self._laid += len(tokens)
 
     def truncate(self, slot: Slot, length: int) -> None:
         """Keep the first `length` positions of a slot; others keep what they share with it."""

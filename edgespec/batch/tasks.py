@@ -50,7 +50,8 @@ class Load:
     """What an executor does now and did so far.
 
     `active` answers are being produced; `tokens` were emitted, of which `accepted` of `drafted`
-    drafts in `steps` decodes of the target. `resting` says why nothing goes on, if so.
+    drafts in `steps` decodes of the target. `resting` says why nothing goes on, if so,
+    `note` what the user should know, if anything.
     """
 
     active: int = 0
@@ -59,6 +60,7 @@ class Load:
     accepted: int = 0
     steps: int = 0
     resting: str = ""
+    note: str = ""
 
 
 class Executor(Protocol):

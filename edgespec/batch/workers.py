@@ -97,7 +97,8 @@ def _drafter(parts: Parts) -> BatchDrafter | None:
     """The drafter, if it can draft for several answers."""
     if parts.drafter is None or parts.drafter.context.max_outputs == 1:
         return None
-    return BatchDrafter(parts.drafter.context, parts.target.tokenizer.n_vocab)
+    context = parts.drafter.context
+    return BatchDrafter(context, parts.target.tokenizer.n_vocab, context.max_outputs)
 
 
 def best_width(costs: CostModel) -> int:

@@ -72,9 +72,9 @@ class _Files:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "openai", "text"]),
+    type=click.Choice(["jsonl", "openai", "text", "csv", "parquet"]),
     show_default="by its name and first row",
-    help="What INPUT is: rows of JSON, OpenAI batch requests, or a prompt a line.",
+    help="What INPUT is: rows of JSON, OpenAI batch requests, a prompt a line, or a table.",
 )
 @click.option(
     "--order",
@@ -182,12 +182,11 @@ class _Command:
 
     def run(self, *, stats: bool) -> None:
         """All of it."""
-        from edgespec.batch.source import open_source
-
         with ExitStack() as stack, Interrupts() as interrupts:
-            source = open_source(self._files.source)
+            source, form = self._open()
             stack.callback(source.close)
-            form = self._format(source)
+            if form.note:
+                diagnostics.note(form.note)
             if self._files.strict:
                 _require_usable(source, form, self._settings)
             ledger = self._ledger(source, form, stack)
@@ -204,10 +203,11 @@ class _Command:
             diagnostics.note(f"{found.failed} {rows} no answer; their lines say why")
             raise click.exceptions.Exit(ExitCode.ROWS_FAILED)
 
-    def _format(self, source: "Source") -> "Format":
-        from edgespec.batch.formats import FORMATS, FormatName, detect
+    def _open(self) -> "tuple[Source, Format]":
+        from edgespec.batch.formats import FormatName, open_rows
 
-        return FORMATS[FormatName(self._files.form)] if self._files.form else detect(source)
+        form = self._files.form
+        return open_rows(self._files.source, FormatName(form) if form else None)
 
     def _ledger(self, source: "Source", form: "Format", stack: ExitStack) -> "Ledger":
         """What is finished so far. Without --seed, the one that was drawn in the beginning."""
@@ -271,6 +271,8 @@ class _Command:
         with view(as_json=self._files.as_json) as show:
             for progress in batch.run():
                 show(progress)
+        if note := crew.executor.load.note:
+            diagnostics.note(note)
         if interrupts.pressed:
             again = "" if self._files.output is None else "; the same command goes on from there"
             done = batch.progress.done

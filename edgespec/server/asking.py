@@ -94,7 +94,7 @@ def _usage(own: Fields) -> bool:
     options = own.object("stream_options")
     if options is None:
         return False
-    options.ignore(["include_obfuscation"])
+    options.flag("include_obfuscation")
     include = options.flag("include_usage") or False
     options.finish()
     return include

@@ -85,6 +85,7 @@ async def _serve(
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="critical",
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=limits.MAX_HEADERS,

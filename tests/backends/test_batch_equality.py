@@ -12,6 +12,7 @@ from edgespec.batch.batcher import Batcher
 from edgespec.batch.drafts import Drafts
 from edgespec.batch.pace import Pace
 from edgespec.batch.seats import BatchDrafter
+from edgespec.batch.sequences import Sequences, Slot
 from edgespec.batch.tasks import Answered, Task
 from edgespec.costs import CostModel, CostTable
 from edgespec.events import Request, Source, Token
@@ -116,6 +117,7 @@ def batch(
     requests: Sequence[Request],
     width: int,
     room: int = 32 * N_CTX,
+    expected: float = TOKENS,
     drafter: Model | None = None,
 ) -> list[Answered]:
     """The answers of all requests, in their order."""
@@ -128,10 +130,12 @@ def batch(
         size = ContextOptions(n_ctx=room, max_outputs=width, max_sequences=width)
         small = drafter.context(size)
         pace = Generous(costs)
-        drafts = Drafts(pace, AcceptanceModel(), BatchDrafter(small, target.tokenizer.n_vocab))
+        drafts = Drafts(
+            pace, AcceptanceModel(), BatchDrafter(small, target.tokenizer.n_vocab, width)
+        )
     batcher = Batcher(target, context, pace, width, N_CTX, drafts)
     for number, request in enumerate(requests):
-        batcher.add(Task(number, 0, request, TOKENS))
+        batcher.add(Task(number, 0, request, expected))
     found: dict[int, Answered] = {}
     while batcher.busy:
         for outcome in batcher.step():
@@ -178,11 +182,24 @@ def test_rows_are_what_they_are_alone(
 
 
 def test_rows_that_lost_their_room_on_the_way_are_too(
-    target: Model, requests: list[Request], alone: list[list[Token]], made: list[Recorder]
+    target: Model,
+    requests: list[Request],
+    alone: list[list[Token]],
+    made: list[Recorder],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    brought_back: list[bool] = []
+    load = Sequences.load
+
+    def spy(sequences: Sequences, slot: Slot, tokens: Sequence[int], state: bytes) -> None:
+        load(sequences, slot, tokens, state)
+        brought_back.append(len(slot.tokens) == len(tokens))
+
+    monkeypatch.setattr(Sequences, "load", spy)
     short = [number for number in range(ROWS) if len(requests[number].prompt) < 150]
-    batch(target, [requests[number] for number in short], 16, room=N_CTX)
+    batch(target, [requests[number] for number in short], 16, room=128, expected=1)
     assert compare([alone[number] for number in short], made).unexcused == []
+    assert sum(brought_back) > 0
 
 
 @pytest.mark.parametrize("width", [1, 7])

@@ -12,12 +12,10 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.engine import Engine
 from edgespec.errors import BackendError
 from edgespec.events import Finish, Notice, Request, Token
-from edgespec.protocols import ContextOptions, ModelOptions
+from edgespec.protocols import Context, ContextOptions, Model, ModelOptions
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.suffix import SuffixMatch
 from edgespec_backends.llamacpp import open_model
-from edgespec_backends.llamacpp.context import LlamaContext
-from edgespec_backends.llamacpp.model import LlamaModel
 from tests.backends.nano import DRAFTER, TARGET, Comparison, Pair, Prompts, random_sampling
 from tests.policies import Told
 
@@ -28,7 +26,7 @@ TOKENS = 24
 LANES = 4
 
 
-def disturbed(context: LlamaContext, random: Random, fails_at: int | None = None) -> LlamaContext:
+def disturbed(context: Context, random: Random, fails_at: int | None = None) -> Context:
     """The context, whose decodes are late now and then from now on, and fail from the n-th on."""
     left = inf if fails_at is None else fails_at
 
@@ -49,7 +47,7 @@ def disturbed(context: LlamaContext, random: Random, fails_at: int | None = None
     return context
 
 
-def engine(target: LlamaModel, drafter: LlamaModel, random: Random, fails_at: int | None) -> Engine:
+def engine(target: Model, drafter: Model, random: Random, fails_at: int | None) -> Engine:
     contexts = [
         target.context(ContextOptions(n_ctx=512, max_outputs=17, branches=16)),
         drafter.context(ContextOptions(n_ctx=512, max_outputs=LANES, max_sequences=LANES)),

@@ -22,7 +22,7 @@ SIZE = 17
 
 @pytest.fixture(scope="module")
 def nano() -> Iterator[LlamaModel]:
-    model = open_model(TARGET, ModelOptions(threads=1))
+    model = LlamaModel(TARGET, ModelOptions(threads=1), None)
     yield model
     model.close()
 
@@ -119,6 +119,7 @@ def test_a_tree_that_was_stopped_or_not_kept_leaves_no_trace(
 def test_models_with_states_verify_chains_only(ggufs: dict[str, Path], kind: str) -> None:
     model = open_model(ggufs[kind], ModelOptions(threads=1))
     context = model.context(ContextOptions(64, max_outputs=4, branches=3))
+    assert isinstance(context, LlamaContext)
     assert context.branches == 0
     context.close()
     model.close()
