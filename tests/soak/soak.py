@@ -119,6 +119,7 @@ class Soak:
         assert len(output.read_text().splitlines()) == len(QUESTIONS)
 
     def _look(self) -> Look:
+        self._store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         process = psutil.Process()
         disk = sum(file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
         return Look(
