@@ -142,7 +142,8 @@ def main() -> None:
     print(machine.headline(facts))
     print(report.table(("side", "tok/s", "min", "max", "ratio"), rows(rates)))
     print(memory_share(task, median(rates["context loop"])))
-    report.save(options.json, {"machine": facts, "tokens": task.tokens, "rates": rates})
+    kept = {"machine": facts, "model": task.model.stem, "tokens": task.tokens, "rates": rates}
+    report.save(options.json, kept)
 
 
 def rows(rates: dict[str, list[float]]) -> list[tuple[object, ...]]:

@@ -20,13 +20,23 @@ _HOST = "127.0.0.1"
 class Server:
     """A running llama-server."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: int) -> None:
         self._port = port
+        self.process = process
 
     def answer(
-        self, prompt: Sequence[int], tokens: int, *, temperature: float, seed: int
+        self,
+        prompt: Sequence[int],
+        tokens: int,
+        *,
+        temperature: float,
+        seed: int,
+        resume: bool = False,
     ) -> Measured:
-        """One answer by the server's own clock, sampled by the same cuts as edgespec's default."""
+        """One answer by the server's own clock, sampled by the same cuts as edgespec's default.
+
+        With `resume`, what its cache holds of the prompt is not read again.
+        """
         body = {
             "prompt": list(prompt),
             "n_predict": tokens,
@@ -36,7 +46,7 @@ class Server:
             "top_p": 0.95,
             "min_p": 0.05,
             "samplers": ["top_k", "top_p", "min_p", "temperature"],
-            "cache_prompt": False,
+            "cache_prompt": resume,
         }
         begin = perf_counter()
         timings = self._ask("/completion", body)["timings"]
@@ -88,7 +98,7 @@ def serving(
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            server = Server(port)
+            server = Server(port, process.pid)
             _wait(server, process, log)
             yield server
         finally:

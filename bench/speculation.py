@@ -75,9 +75,7 @@ class Bench:
 
     def prompts(self, name: str, count: int | None) -> list[list[int]]:
         """Tokens of `count` prompts of a set."""
-        encode = self.engine.target.tokenizer.encode
-        texts = prompts.held_out(name, count)
-        return [encode(text, add_special=True, parse_special=False) for text in texts]
+        return prompts.tokens(name, self.engine.target, count)
 
     def modes(self) -> list[Mode]:
         """All modes of llama-server that are tried."""
@@ -174,7 +172,8 @@ def run(bench: Bench) -> None:
         measured = {name: [asdict(answer) for answer in side] for name, side in answers.items()}
         sweeps = gains.get(cell, {})
         record.append({"cell": cell, "sweep": sweeps, "answers": measured})
-        report.save(options.json, {"machine": facts, "cells": record})
+        kept = {"machine": facts, "model": options.target.stem, "cells": record}
+        report.save(options.json, kept)
     print(f"\n{options.target.name} with {options.drafter.name}, {options.threads} threads")
     print(machine.headline(facts))
 

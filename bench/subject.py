@@ -11,6 +11,8 @@ from edgespec.events import Finish, Request, Stats
 from edgespec.loading import LoadOptions, load
 from edgespec.sampling.params import SamplingParams
 
+NANO = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
+
 
 def open_engine(target: Path, drafter: Path | None, n_ctx: int, threads: int) -> Engine:
     """The engine of a pair as the command line makes it; without a drafter it never speculates."""

@@ -20,12 +20,14 @@ from edgespec.events import (
     StepEvent,
     Token,
 )
-from edgespec.protocols import Tokenizer
+from edgespec.protocols import Logits, Tokenizer
+from edgespec.sampling.logprobs import Logprobs, logprobs
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.source import InstantSource
 from edgespec.text import TextStream
 from edgespec.tree import Node
+from edgespec.verification import Verification
 
 
 @dataclass(slots=True)
@@ -68,18 +70,21 @@ class Answer:
         self._monitor = monitor or Condition()
         self._clock = clock
         self._on_round = on_round
-        self._history = list(request.prompt)
+        self._history = list(request.tokens)
         self._text = TextStream(request.stop)
-        self._counts = _Counts()
+        self._counts = _Counts(tokens=len(request.begun))
+        for token in request.begun:
+            sampler.accept(token)
+            self._text.push(tokenizer.piece(token))
         self._reason: FinishReason | None = None
 
     def events(self) -> Iterator[StepEvent]:
         """Tokens as they are decided, then one Finish."""
         begin = self._clock()
         if self._drafter:
-            self._drafter.begin(self._scheduler, self._request.prompt, self._sampler)
+            self._drafter.begin(self._scheduler, self._request.tokens, self._sampler)
         try:
-            self._counts.cached = self._cache.prefill(self._request.prompt)
+            self._counts.cached = self._cache.prefill(self._request.tokens)
             prefilled = self._clock()
             token = self._emit(0)
             first = self._clock()
@@ -104,38 +109,33 @@ class Answer:
         if self._drafter and (failure := self._drafter.take_failure()):
             yield Notice(f"the drafter failed, the answer goes on without it: {failure}")
         begin = self._clock()
-        emitted = yield from self._decode(drafts)
-        self._learn(drafts, emitted, begin)
+        done = yield from self._decode(drafts)
+        self._learn(done, begin)
         resting: list[int] = []
         while self._reason is None and len(resting) < self._scheduler.rest:
-            resting += yield from self._decode([])
+            resting += (yield from self._decode()).emitted
         if resting:
             self._rested(resting)
 
     def _plainly(self) -> Iterator[StepEvent]:
         while self._reason is None:
-            yield from self._decode([])
+            yield from self._decode()
 
-    def _decode(self, drafts: Sequence[Node]) -> Generator[StepEvent, None, list[int]]:
-        """One decode of the target over the last token and `drafts`; returns what it emitted."""
+    def _decode(self, drafts: Sequence[Node] = ()) -> Generator[StepEvent, None, Verification]:
+        """One decode of the target over the last token and `drafts`; returns what came of it."""
         self._counts.rounds += 1
+        batch = Verification(self._history[-1], drafts)
         begin = self._clock() if self._on_round else 0.0
-        self._cache.verify([self._history[-1], *(node.token for node in drafts)])
+        batch.decode(self._cache)
         end = self._clock() if self._on_round else 0.0
-        emitted: list[int] = []
-        for row, draft in enumerate([*drafts, None]):
-            token = self._emit(row, draft)
-            emitted.append(token.id)
-            yield token
-            if self._reason is not None or draft is None or token.id != draft.token:
-                break
-        self._cache.truncate(len(self._history) - 1)
+        while batch.row is not None and self._reason is None:
+            yield self._emit(batch.row, batch)
+        batch.settle(self._cache, len(self._history) - 1)
         if self._on_round:
             drafting = self._drafter.take_spans() if self._drafter else ()
-            accepted = _accepted(drafts, emitted)
             index = self._counts.rounds
-            self._on_round(Round(index, len(drafts), accepted, (begin, end), drafting))
-        return emitted
+            self._on_round(Round(index, len(drafts), batch.accepted, (begin, end), drafting))
+        return batch
 
     def _plan(self) -> list[Node]:
         """The drafts to verify now, once the scheduler thinks that there are enough."""
@@ -169,13 +169,13 @@ class Answer:
                 count = self._sampler.permitted([candidate.token for candidate in chain])
                 self._scheduler.offer(source.name, self._scheduler.root, chain[:count])
 
-    def _learn(self, drafts: Sequence[Node], emitted: Sequence[int], begin: float) -> None:
-        self._counts.drafted += len(drafts)
-        self._counts.accepted += _accepted(drafts, emitted)
+    def _learn(self, done: Verification, begin: float) -> None:
+        self._counts.drafted += len(done.drafts)
+        self._counts.accepted += done.accepted
         now = self._clock()
         with self._monitor:
-            self._scheduler.verified(emitted, now - begin, now, self._limit())
-            self._advance(emitted)
+            self._scheduler.verified(done.emitted, now - begin, now, self._limit())
+            self._advance(done.emitted)
 
     def _rested(self, emitted: Sequence[int]) -> None:
         now = self._clock()
@@ -194,25 +194,31 @@ class Answer:
             limit = min(limit, self._request.max_tokens - self._counts.tokens)
         return max(limit - 1, 0)
 
-    def _emit(self, row: int, draft: Node | None = None) -> Token:
+    def _emit(self, row: int, batch: Verification | None = None) -> Token:
         """Choose and record the token that follows row `row` of the last decode."""
         position = len(self._history)
-        choice = self._sampler.choose(self._cache.logits(row), position)
+        logits = self._cache.logits(row)
+        choice = self._sampler.choose(logits, position)
         self._sampler.accept(choice.token)
         self._history.append(choice.token)
         self._counts.tokens += 1
         self._counts.ties += choice.tie
         piece = self._text.push(self._tokenizer.piece(choice.token))
         self._reason = self._end(choice.token)
-        drafted = draft is not None and choice.token == draft.token
+        draft = batch.emit(choice.token) if batch else None
         return Token(
             id=choice.token,
             piece=piece,
-            source=draft.source if draft is not None and drafted else Source.TARGET,
+            source=draft.source if draft else Source.TARGET,
             position=position,
             round=self._counts.rounds,
             tie=choice.tie,
+            logprobs=self._logprobs(logits, choice.token),
         )
+
+    def _logprobs(self, logits: Logits, token: int) -> Logprobs | None:
+        count = self._request.logprobs
+        return None if count is None else logprobs(logits, token, count)
 
     def _end(self, token: int) -> FinishReason | None:
         if self._tokenizer.is_eog(token):
@@ -221,7 +227,7 @@ class Answer:
             return FinishReason.STOP
         if self._counts.tokens == self._request.max_tokens:
             return FinishReason.LENGTH
-        if len(self._history) > self._cache.context.n_ctx:
+        if len(self._history) > self._cache.n_ctx:
             return FinishReason.CONTEXT
         return None
 
@@ -242,8 +248,3 @@ class Answer:
             plain_step=self._scheduler.plain_step if self._request.speculate else None,
         )
         return Finish(self._reason, self._text.finish(), stats)
-
-
-def _accepted(drafts: Sequence[Node], emitted: Sequence[int]) -> int:
-    """How many drafts the target agreed with; the first surprise ends a round."""
-    return sum(node.token == token for node, token in zip(drafts, emitted, strict=False))

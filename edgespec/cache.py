@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 
 from edgespec.errors import Aborted, BackendError
-from edgespec.protocols import Context, Logits, Rollback, Saving
+from edgespec.protocols import Branching, Context, Logits, Rollback, Saving
 
 
 class Cache:
-    """A context together with the tokens of its one sequence.
+    """A context together with the tokens of its one sequence, `n_ctx` at most.
 
     Whatever fails or is aborted inside a decode, `tokens` stays the truth: the context is brought
     back to them before the next decode.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, n_ctx: int = 0) -> None:
         self.context = context
+        self.n_ctx = n_ctx or context.n_ctx
         self.tokens: list[int] = []
         self._dirty = False
         self._last_start = 0
@@ -23,7 +24,7 @@ class Cache:
     @property
     def room(self) -> int:
         """How many more tokens fit."""
-        return self.context.n_ctx - len(self.tokens)
+        return self.n_ctx - len(self.tokens)
 
     def prefill(
         self, tokens: Sequence[int], on_progress: Callable[[int], None] | None = None
@@ -46,9 +47,40 @@ class Cache:
     def verify(self, tokens: Sequence[int]) -> None:
         """Decode `tokens` in one batch, keeping the logits of each; some may be taken back."""
         if self.context.rollback is Rollback.CHECKPOINT and len(tokens) > 1:
-            self._settle()
+            self.settle()
             self._checkpoint = (len(self.tokens), self.context.checkpoint())
         self._decode(tokens, outputs=len(tokens))
+
+    @property
+    def branches(self) -> int:
+        """How many branches beside the first one a tree may have that is verified at once."""
+        return self.context.branches if isinstance(self.context, Branching) else 0
+
+    def verify_tree(self, tokens: Sequence[int], parents: Sequence[int]) -> None:
+        """Decode a tree in one batch, as Branching does; until `keep`, its first branch is held."""
+        context = self.context
+        assert isinstance(context, Branching)
+        self.settle()
+        start = len(self.tokens)
+        try:
+            context.decode_tree(tokens, parents, start)
+        except (Aborted, BackendError):
+            self._dirty = True
+            raise
+        self._last_start = start
+        self.tokens.extend(tokens[row] for row in _first_branch(parents))
+
+    def keep(self, tokens: Sequence[int], path: Sequence[int]) -> None:
+        """Of the tree that was just verified, hold the `tokens` of this path and nothing else."""
+        context = self.context
+        assert isinstance(context, Branching)
+        moved = context.keep(path)
+        in_place = sum(row == index for index, row in enumerate(path))
+        del self.tokens[self._last_start + in_place :]
+        if moved:
+            self.tokens.extend(tokens[in_place:])
+        else:
+            self._replay(tokens[in_place:])
 
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,), valid until the next decode."""
@@ -61,7 +93,7 @@ class Cache:
 
     def save(self, limit: int) -> bytes:
         """What the context holds of `tokens`; empty if it cannot be saved in `limit` bytes."""
-        self._settle()
+        self.settle()
         context = self.context
         if not self.tokens or not isinstance(context, Saving) or context.state_size() > limit:
             return b""
@@ -82,6 +114,16 @@ class Cache:
         self._last_start = len(tokens)
         return True
 
+    def settle(self) -> None:
+        """Drop what a failed decode left behind, if any."""
+        if not self._dirty:
+            return
+        held = len(self.tokens)
+        if self.context.rollback is Rollback.ANY and self.context.truncate(held):
+            self._dirty = False
+        else:
+            self._rebuild(held)
+
     def forget(self) -> None:
         """Empty the cache."""
         self.context.clear()
@@ -91,7 +133,7 @@ class Cache:
         self._dirty = False
 
     def _decode(self, tokens: Sequence[int], outputs: int) -> None:
-        self._settle()
+        self.settle()
         start = len(self.tokens)
         try:
             self.context.decode(tokens, start, outputs=outputs)
@@ -104,16 +146,6 @@ class Cache:
             raise
         self._last_start = start
         self.tokens.extend(tokens)
-
-    def _settle(self) -> None:
-        """Drop what a failed decode left behind."""
-        if not self._dirty:
-            return
-        held = len(self.tokens)
-        if self.context.rollback is Rollback.ANY and self.context.truncate(held):
-            self._dirty = False
-        else:
-            self._rebuild(held)
 
     def _take_back(self, length: int) -> bool:
         """Drop all after the first `length` tokens, if that is possible without a rebuild."""
@@ -164,3 +196,12 @@ class Cache:
             else:
                 high = middle - 1
         return low
+
+
+def _first_branch(parents: Sequence[int]) -> list[int]:
+    """The rows of a tree that lead from its first one to the first child each time."""
+    path = [0]
+    for row, parent in enumerate(parents):
+        if parent == path[-1]:
+            path.append(row)
+    return path

@@ -147,8 +147,8 @@ class _File:
                 raise self._error(key, f"is not usable: {error}") from error
             return
         path = Path(text)
-        if path.suffix != ".gguf":
-            raise self._error(key, "is neither a model of the Hub nor a .gguf file")
+        if path.suffix not in (".gguf", ".onnx"):
+            raise self._error(key, "is neither a model of the Hub nor a .gguf or .onnx file")
         if not self._outside and (path.is_absolute() or ".." in path.parts):
             raise self._error(key, "is not a .gguf file inside the package")
 

@@ -1,8 +1,8 @@
 """Conversations as prompts: from messages to tokens, and what is left out when they grow long."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from edgespec.messages import Message as Message
 from edgespec.messages import Role as Role
@@ -47,13 +47,17 @@ class ChatFormat:
             return cls(tokenizer, ChatTemplate(source, bos, eos))
         return cls(tokenizer, ChatTemplate(TRANSCRIPT), ("\nUser:",))
 
-    def tokens(self, messages: Sequence[Message]) -> list[int]:
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model can be shown tools, and calls them in a form that is known here."""
+        return self._template.calls_tools
+
+    def tokens(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """The prompt for the assistant's next answer. Raises ModelFileError."""
         prompt = self._template.render(
-            [
-                {"role": message.role.value, "content": self._broken(message.content)}
-                for message in messages
-            ]
+            [self._shown(message) for message in messages], self._broken_within(list(tools))
         )
         first, *rest = prompt.split(_BREAK)
         tokens = self._tokenizer.encode(first, add_special=True, parse_special=True)
@@ -66,6 +70,23 @@ class ChatFormat:
     def continuation(self, text: str) -> list[int]:
         """The tokens of an answer's beginning, to go behind `tokens`."""
         return self._tokenizer.encode(text, add_special=False, parse_special=False) if text else []
+
+    def _shown(self, message: Message) -> dict[str, Any]:
+        """A message as templates know it."""
+        shown = {"role": message.role.value, "content": self._broken(message.content)}
+        if message.calls:
+            shown["tool_calls"] = self._broken_within(list(message.calls))
+        if message.call_id:
+            shown["tool_call_id"] = self._broken(message.call_id)
+        return shown
+
+    def _broken_within(self, value: Any) -> Any:
+        """`value` with all texts in it broken."""
+        if isinstance(value, str):
+            return self._broken(value)
+        if isinstance(value, Mapping):
+            return {self._broken(key): self._broken_within(item) for key, item in value.items()}
+        return [self._broken_within(item) for item in value] if isinstance(value, list) else value
 
     def _broken(self, text: str) -> str:
         """`text` with a cut after the first character of every control token it spells out."""

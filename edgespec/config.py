@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgespec import own_files, paths
 from edgespec.errors import EdgespecError, InvalidInput
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+    from tomlkit.items import Table
 
 HEADER = "edgespec's settings. What is not here has its default; docs/settings.md lists all."
 
@@ -145,20 +149,43 @@ def save(path: Path, settings: Settings, **changes: Any) -> Settings:
 
     new = replace(settings, **{name: check(name, value) for name, value in changes.items()})
     document = tomlkit.parse(_read(path))
-    if not document.body:
-        document.add(tomlkit.comment(HEADER))
     for name in changes:
-        section = FIELDS[name].metadata["section"]
-        if section not in document:
-            document.add(tomlkit.nl())
-            document.add(section, tomlkit.table())
-        table = document[section]
-        assert isinstance(table, tomlkit.items.Table)
+        table = _table(document, FIELDS[name].metadata["section"])
         if name not in table:
             table.add(tomlkit.comment(FIELDS[name].metadata["text"]))
         table[name] = changes[name]
     _write(path, tomlkit.dumps(document))
     return new
+
+
+def save_key(path: Path, action: str, keys: str) -> None:
+    """Give `action` other keys in `path`; without `keys`, its usual ones.
+
+    Raises InvalidInput for a file that cannot be read, EdgespecError if it cannot be written.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(_read(path))
+    table = _table(document, "keys")
+    if keys:
+        table[action] = keys
+    else:
+        table.pop(action, None)
+    _write(path, tomlkit.dumps(document))
+
+
+def _table(document: "TOMLDocument", section: str) -> "Table":
+    """The table of `section`, begun if need be."""
+    import tomlkit
+
+    if not document.body:
+        document.add(tomlkit.comment(HEADER))
+    if section not in document:
+        document.add(tomlkit.nl())
+        document.add(section, tomlkit.table())
+    table = document[section]
+    assert isinstance(table, tomlkit.items.Table)
+    return table
 
 
 _KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}

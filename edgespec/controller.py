@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from edgespec.costs import CostModel
@@ -14,6 +15,7 @@ _LOOK_AHEAD = 4
 _STEADY = 0.9
 _PLANNING_SHARE = 0.01
 """The most that planning may add to plain decoding."""
+_ROUNDING = 1e-9
 _PLAIN_EVERY = 64
 """Rounds after which a plain step shows what the guard compares with."""
 
@@ -22,10 +24,12 @@ _PLAIN_EVERY = 64
 class Outlook:
     """What the target could do now.
 
-    `survival[r-1]` is P(the first r drafts are all accepted); `growth` the acceptance expected of
-    drafts that do not exist yet, 0 if there is no drafter to make them; `limit` the most drafts
-    that a batch can hold; `depth` the positions in the cache; `waited` the seconds that the target
-    has been idle in this round.
+    `survival[r-1]` is P(the first r drafts of the best path are all accepted); `growth` the
+    acceptance expected of drafts that do not exist yet, 0 if there is no drafter to make them;
+    `limit` the most drafts that a batch can hold; `depth` the positions in the cache; `waited` the
+    seconds that the target has been idle in this round. Where the target can verify a tree,
+    `likeliest` has the chances of the drafts of all branches to be emitted, the best first. If it
+    `replays`, it must decode again what it keeps of a batch that was not accepted as a whole.
     """
 
     survival: Sequence[float]
@@ -34,13 +38,16 @@ class Outlook:
     depth: int
     waited: float = 0.0
     prepared: bool = True
+    likeliest: Sequence[float] = ()
+    replays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Verify the first `drafts` of the best path; 0 is a plain step."""
+    """Verify the first `drafts` of the best path, or the likeliest of all branches; 0 is plain."""
 
     drafts: int
+    branching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +151,25 @@ class Controller:
             best = min(_LOOK_AHEAD, outlook.limit)
             if not self._allowed(best, outlook):
                 return Verify(0)
+        elif tree := self._best_tree(self._value(best, outlook), outlook):
+            return Verify(tree, branching=True)
         if best <= ready:
             return Verify(best)
         self._waited = True
         return Wait(best, self._patience(best, outlook))
+
+    def _best_tree(self, least: float, outlook: Outlook) -> int:
+        """How many of the likeliest drafts to verify; 0 if that is worth no more than `least`.
+
+        What a node adds is the chance that it is emitted, so that trees and chains compare.
+        """
+        best, tokens = 0, 1.0
+        for count, chance in enumerate(outlook.likeliest[: outlook.limit], start=1):
+            tokens += chance
+            value = tokens - self.rate(outlook.depth) * self._step(count, outlook)
+            if value > least + _ROUNDING and self._allowed(count, outlook):
+                best, least = count, value
+        return best
 
     def start(self) -> None:
         """A new answer begins."""
@@ -197,9 +219,22 @@ class Controller:
 
     def _value(self, drafts: int, outlook: Outlook) -> float:
         """E[tokens] - rate * time of a round that verifies `drafts` drafts."""
-        step = self.costs.verify(drafts + 1, outlook.depth, contended=self._overlapping)
-        seconds = self._eta(drafts, outlook) + step
+        seconds = self._eta(drafts, outlook) + self._step(drafts, outlook)
         return _expected_tokens(drafts, outlook) - self.rate(outlook.depth) * seconds
+
+    def _step(self, drafts: int, outlook: Outlook) -> float:
+        """Seconds of a batch of so many drafts, with what must be decoded again after it."""
+        step = self.costs.verify(drafts + 1, outlook.depth, contended=self._overlapping)
+        return step + (self._replay(drafts, outlook) if outlook.replays else 0.0)
+
+    def _replay(self, drafts: int, outlook: Outlook) -> float:
+        """E[seconds] of decoding again what is kept; nothing if all drafts are accepted."""
+        known = _survival(drafts, outlook)
+        chances = [before - after for before, after in pairwise((1.0, *known))]
+        return sum(
+            chance * self.costs.verify(kept, outlook.depth)
+            for kept, chance in enumerate(chances, start=1)
+        )
 
     def _eta(self, drafts: int, outlook: Outlook) -> float:
         """Seconds until that many drafts are ready."""
@@ -214,6 +249,8 @@ class Controller:
 
     def _allowed(self, drafts: int, outlook: Outlook) -> bool:
         step = self.costs.feared(drafts + 1, outlook.depth)
+        if outlook.replays and drafts:
+            step += self.costs.feared(drafts, outlook.depth)
         seconds = outlook.waited + self._eta(drafts, outlook) + step
         return drafts == 0 or self.guard.allows(seconds, self.costs.verify(1, outlook.depth))
 
@@ -231,11 +268,15 @@ class Controller:
 
 
 def _expected_tokens(drafts: int, outlook: Outlook) -> float:
-    """1 + S_1 + ... + S_k; drafts that do not exist yet continue with the expected growth."""
-    known = outlook.survival[:drafts]
-    tokens = 1.0 + sum(known)
+    """1 + S_1 + ... + S_k."""
+    return 1.0 + sum(_survival(drafts, outlook))
+
+
+def _survival(drafts: int, outlook: Outlook) -> list[float]:
+    """S_1 ... S_k; drafts that do not exist yet continue with the expected growth."""
+    known = list(outlook.survival[:drafts])
     survival = known[-1] if known else 1.0
     for _ in range(drafts - len(known)):
         survival *= outlook.growth
-        tokens += survival
-    return tokens
+        known.append(survival)
+    return known

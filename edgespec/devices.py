@@ -1,10 +1,13 @@
 """Offload devices: what computes beside the processor, as the engines' registries tell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
+from types import ModuleType
 from typing import cast
+
+from edgespec.errors import BackendUnavailable
 
 CPU = "CPU"
 """The name of the place that is no device: the processor and its memory."""
@@ -33,6 +36,20 @@ class Device:
     bandwidth: float | None = None
 
 
+def connect(endpoints: Sequence[str]) -> None:
+    """Let the devices of other machines, which `edgespec worker` offers at `endpoints`, be used.
+
+    Raises InvalidInput for what is no "host:port", BackendUnavailable if no worker answers there,
+    or if the engine does not load or cannot do that.
+    """
+    cast(Callable[[Sequence[str]], None], _rpc().connect)(endpoints)
+
+
+def serve(endpoint: str, threads: int, ready: Callable[[], None]) -> None:
+    """Offer this machine's devices at `endpoint`; returns only if that fails. Raises likewise."""
+    cast(Callable[[str, int, Callable[[], None]], None], _rpc().serve)(endpoint, threads, ready)
+
+
 def offload_devices() -> tuple[Device, ...]:
     """The devices that the llama.cpp engine can use, none if it does not load."""
     try:
@@ -40,3 +57,12 @@ def offload_devices() -> tuple[Device, ...]:
     except (ImportError, OSError, RuntimeError):
         return ()
     return cast(Callable[[], tuple[Device, ...]], module.offload_devices)()
+
+
+def _rpc() -> ModuleType:
+    try:
+        return import_module("edgespec_backends.llamacpp.rpc")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise BackendUnavailable(
+            f"llama.cpp does not load: {error}", "reinstall edgespec"
+        ) from error

@@ -8,7 +8,7 @@ from threading import Condition, Thread
 from time import perf_counter
 
 from edgespec.costs import CostModel
-from edgespec.errors import Aborted
+from edgespec.errors import Aborted, BackendError
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.drafter import ModelDrafter
@@ -50,6 +50,7 @@ class DraftThread:
         self._task: _Task | None = None
         self._failure: Exception | None = None
         self._closed = False
+        self._lost = False
         self._spans: deque[tuple[float, float]] = deque(maxlen=_SPANS)
         self.busy = False
         """True while a step of the drafter runs."""
@@ -104,10 +105,12 @@ class DraftThread:
         with self._monitor:
             self._closed = True
             self._monitor.notify_all()
-        self._thread.join()
+        if not self._lost:
+            self._thread.join()
 
     def _run(self) -> None:
         try:
+            self._drafter.on_loss(self._lose)
             self._work()
         except Exception as error:
             # A defect here must not leave the target waiting for a thread that is gone.
@@ -185,6 +188,15 @@ class DraftThread:
             task.scheduler.drafting = False
             if self._task is task:
                 self._task = None
+
+    def _lose(self, reason: str) -> None:
+        """The step in progress, and this thread with it, will never end."""
+        with self._monitor:
+            self._lost, self.busy = True, False
+            self.usable, self._failure = False, BackendError(reason)
+            if self._task:
+                self._give_up(self._task)
+            self._monitor.notify_all()
 
     def _fail(self, task: _Task, error: Exception) -> None:
         self.usable = False

@@ -1,10 +1,12 @@
 """The engine: a target, its draft sources and the thread that answers requests with them."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Condition, Lock
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +18,7 @@ from edgespec.costs import CostModel
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Request, Round, StepEvent
-from edgespec.protocols import Context, Model
+from edgespec.protocols import Context, Model, Rollback
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.snapshots import Snapshot
@@ -25,6 +27,8 @@ from edgespec.sources.source import InstantSource
 
 _Outcome = StepEvent | BaseException | None
 
+_RUNNING = "another answer is still running on this engine"
+
 
 class Engine:
     """Answers one request at a time, on a thread of its own.
@@ -32,7 +36,8 @@ class Engine:
     The target's context is used by that thread alone: OpenMP keeps a team of workers per calling
     thread, and two teams on one set of cores make each other sleep at every barrier. So `thread` is
     the one that used the context before, if any did. `on_close` frees what the contexts were made
-    from.
+    from. An answer is produced inside of `claim`; `clock` stands still while nothing can go on.
+    `n_ctx` limits an answer with its prompt, if not to all that the context holds.
     """
 
     def __init__(
@@ -46,12 +51,15 @@ class Engine:
         on_close: Callable[[], None] = lambda: None,
         thread: ThreadPoolExecutor | None = None,
         fingerprint: str = "",
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
+        n_ctx: int = 0,
     ) -> None:
         self.target = target
-        self.n_ctx = context.n_ctx
+        self.n_ctx = n_ctx or context.n_ctx
         self.fingerprint = fingerprint
         """Of everything that a snapshot depends on."""
-        self._cache = Cache(context)
+        self._cache = Cache(context, n_ctx)
         self._sources = list(sources)
         self._policy = policy
         self._acceptance = acceptance
@@ -59,6 +67,8 @@ class Engine:
         self._drafter = DraftThread(drafter, policy.costs, self._monitor) if drafter else None
         self._on_close = on_close
         self._thread = thread or target_thread()
+        self._claim = claim
+        self._clock = clock
         self._busy = Lock()
         self._closed = False
 
@@ -114,6 +124,29 @@ class Engine:
         """How many tokens of `prompt` need no decoding."""
         return self._thread.submit(self._cache.shared, prompt).result()
 
+    @contextmanager
+    def lent(self) -> Iterator[list[int]]:
+        """Inside, the contexts and the target's thread are free for work of another kind.
+
+        The drafter's is empty. The list is of the tokens that sequence 0 of the target's holds, and
+        nothing else is held. Whoever changes that changes the list; if it is empty in the end, the
+        context may hold anything. Raises BackendError while an answer is running, or if the engine
+        is closed.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise BackendError(_RUNNING)
+        try:
+            self._cache.context.resume()
+            self._require_open()
+            self._thread.submit(self._cache.settle).result()
+            self._empty_drafter()
+            yield self._cache.tokens
+        finally:
+            self._empty_drafter()
+            if not (self._closed or self._cache.tokens):
+                self._thread.submit(self._cache.forget).result()
+            self._busy.release()
+
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
         self._cache.context.abort()
@@ -141,13 +174,15 @@ class Engine:
         drafter = b""
         if self._drafter:
             with self._drafter.resting() as resting:
-                tokens, drafter = resting.save(limit - len(state))
+                if self._drafter.usable:
+                    tokens, drafter = resting.save(limit - len(state))
         return Snapshot(tuple(self._cache.tokens), state, tuple(tokens), drafter)
 
     def _adopt(self, snapshot: Snapshot) -> bool:
         if self._drafter and snapshot.drafter:
             with self._drafter.resting() as resting:
-                resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
+                if self._drafter.usable:
+                    resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
         return self._cache.adopt(snapshot.tokens, snapshot.target)
 
     def _check(self, request: Request) -> None:
@@ -156,11 +191,11 @@ class Engine:
             raise InvalidInput("the prompt is empty")
         if request.max_tokens is not None and request.max_tokens < 1:
             raise InvalidInput(f"max_tokens = {request.max_tokens}", "it must be at least 1")
-        if not all(0 <= token < self.target.tokenizer.n_vocab for token in request.prompt):
+        if not all(0 <= token < self.target.tokenizer.n_vocab for token in request.tokens):
             raise InvalidInput("the prompt has a token id outside the vocabulary")
-        if len(request.prompt) > self.n_ctx:
+        if len(request.tokens) > self.n_ctx:
             raise ContextOverflow(
-                f"the prompt has {len(request.prompt)} tokens, the context holds {self.n_ctx}",
+                f"the prompt has {len(request.tokens)} tokens, the context holds {self.n_ctx}",
                 "shorten it or raise --context",
             )
 
@@ -168,7 +203,7 @@ class Engine:
         self, request: Request, sampler: Sampler, on_round: Callable[[Round], None] | None
     ) -> Generator[StepEvent]:
         if not self._busy.acquire(blocking=False):
-            raise BackendError("another answer is still running on this engine")
+            raise BackendError(_RUNNING)
         try:
             outcomes: SimpleQueue[_Outcome] = SimpleQueue()
             self._cache.context.resume()
@@ -188,8 +223,9 @@ class Engine:
 
     def _answer(self, prepare: Callable[[], Answer], put: Callable[[_Outcome], None]) -> None:
         try:
-            for event in prepare().events():
-                put(event)
+            with self._claim():
+                for event in prepare().events():
+                    put(event)
         except Aborted:
             put(None)
         except BaseException as error:
@@ -206,6 +242,8 @@ class Engine:
             self._acceptance,
             max_drafts=self._cache.context.max_outputs - 1,
             drafting=drafter is not None and drafter.usable,
+            branching=self._cache.branches > 0,
+            replays=self._cache.context.rollback is Rollback.CHECKPOINT,
         )
         return Answer(
             request,
@@ -216,8 +254,15 @@ class Engine:
             self._sources,
             drafter,
             self._monitor,
+            self._clock,
             on_round=on_round,
         )
+
+    def _empty_drafter(self) -> None:
+        if self._drafter and not self._closed:
+            with self._drafter.resting() as drafter:
+                drafter.context.resume()
+                drafter.forget()
 
     def _require_open(self) -> None:
         if self._closed:

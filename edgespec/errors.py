@@ -78,5 +78,9 @@ class BackendError(EdgespecError):
     """The engine failed while running."""
 
 
+class NothingAllowed(BackendError):
+    """No token may come next, by the grammar and the bias of a request."""
+
+
 class Aborted(Exception):
     """A decode was stopped through the abort flag; the caches must be rolled back."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from edgespec.sampling.logprobs import Logprobs
 from edgespec.sampling.params import SamplingParams
 
 
@@ -29,6 +30,8 @@ class Request:
 
     `max_tokens` limits the answer; None means up to the end of the context. `stop` strings end
     the answer and are not part of it. `choice` tells apart several answers to one request.
+    `begun` are tokens that the answer is known to begin with: it goes on behind them, as if it had
+    just emitted them. With `logprobs` each token tells its own and that many others'.
     """
 
     prompt: tuple[int, ...]
@@ -37,6 +40,13 @@ class Request:
     stop: tuple[str, ...] = ()
     speculate: bool = True
     choice: int = 0
+    begun: tuple[int, ...] = ()
+    logprobs: int | None = None
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """All that is known of the sequence."""
+        return (*self.prompt, *self.begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ class Token:
     `piece` is the text that became certain with it: it may be empty while a multi-byte character
     or a possible stop string is incomplete. `position` is the token's absolute index in the
     sequence, `round` the draft-verify-accept cycle it came from, `tie` whether the choice was so
-    close that rounding alone could have changed it.
+    close that rounding alone could have changed it. `logprobs` are there if the request asked.
     """
 
     id: int
@@ -55,6 +65,7 @@ class Token:
     position: int
     round: int
     tie: bool
+    logprobs: Logprobs | None = None
 
 
 @dataclass(frozen=True, slots=True)

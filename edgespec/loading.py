@@ -3,11 +3,23 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
-from edgespec import balance, bandwidth, cpu_sets, lost_pages, memory, mempolicy, paths, trial
+from edgespec import (
+    balance,
+    bandwidth,
+    cpu_sets,
+    headers,
+    lost_pages,
+    memory,
+    mempolicy,
+    paths,
+    priority,
+    trial,
+)
 from edgespec.acceptance import AcceptanceModel
 from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
@@ -18,10 +30,10 @@ from edgespec.costs import CostModel
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
-from edgespec.errors import BackendError, InvalidInput, ModelFileError, NotEnoughMemory
+from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.measurements import Measurements, MeasurementStore
-from edgespec.onnx_header import OnnxHeader, read_onnx_header
+from edgespec.onnx_header import read_onnx_header
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
@@ -43,6 +55,7 @@ OnNote = Callable[[str], None]
 _BATCH = 512
 _MAX_DRAFTS = 16
 _LANES = 8
+_ALONE = "{} drafts for one answer at a time alone; it is not used here"
 _USUAL_ANSWER = 2048
 """Positions that an answer with its prompt mostly does with, where many share a cache."""
 
@@ -55,8 +68,10 @@ class LoadOptions:
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
     would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
-    whatever is known of it. With several `sequences` the target's context holds so many answers at
-    a time, and there is no drafter; recurrent models have one all the same.
+    whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
+    drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
+    one sequence all the same. A `copied` target has memory of its own, near the processors of this
+    process.
     """
 
     n_ctx: int = 0
@@ -67,6 +82,8 @@ class LoadOptions:
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
+    copied: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +103,12 @@ class Parts:
     fingerprint: str
     n_ctx: int
 
-    def engine(self, sources: Sequence[InstantSource]) -> Engine:
+    def engine(
+        self,
+        sources: Sequence[InstantSource],
+        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
+        clock: Callable[[], float] = perf_counter,
+    ) -> Engine:
         """An engine that owns them."""
         return Engine(
             self.target,
@@ -98,6 +120,9 @@ class Parts:
             self.close,
             self.thread,
             self.fingerprint,
+            claim,
+            clock,
+            self.n_ctx,
         )
 
 
@@ -107,14 +132,15 @@ def load(
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> Engine:
-    """Load target and drafter and put them to work together.
+    """Load target and drafter and put them to work together, before any batch on this machine.
 
     Raises the ModelUnavailable family for files that cannot be used, NotEnoughMemory before
     anything is read that would not fit, VocabularyMismatch for a drafter that has nothing in
     common with the target.
     """
-    parts = load_parts(pair, options, on_progress, on_note)
-    return parts.engine([SuffixMatch()] if options.speculate else [])
+    with priority.claimed():
+        parts = load_parts(pair, options, on_progress, on_note)
+    return parts.engine([SuffixMatch()] if options.speculate else [], priority.claimed)
 
 
 def load_parts(
@@ -124,6 +150,12 @@ def load_parts(
     on_note: OnNote = lambda text: None,
 ) -> Parts:
     """As `load`, but without an engine yet."""
+    if options.speculate and _rounds(pair.target):
+        on_note(
+            f"{pair.target.name} rounds activations to integers, so that its batches give other "
+            "logits than its single steps: it runs without speculation, which could change the text"
+        )
+        pair, options = replace(pair, drafter=None), replace(options, speculate=False)
     with ExitStack() as stack:
         return _Loader(pair, options, on_progress, on_note, stack).load()
 
@@ -143,18 +175,16 @@ class _Loader:
         self._options = options
         self._on_progress = on_progress
         self._on_note = on_note
-        self._graph = _graph(pair)
         self._stack = stack
         self._stopped = False
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
-        many = options.sequences > 1 and not _recurrent(pair.target)
+        many = options.sequences > 1 and _shares_cache(pair.target)
         self._sequences = options.sequences if many else 1
 
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
-        placed = replace(self._pair, drafter=None) if self._graph else self._pair
-        question = ask.question(placed, options.n_ctx, options.kv_type, outputs=self._outputs)
+        question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
         failed: list[Placement] = []
         while True:
@@ -180,7 +210,12 @@ class _Loader:
     def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
-            threads, place.layers, "" if place.device == CPU else place.device, place.experts_on_cpu
+            threads,
+            place.layers,
+            "" if place.device == CPU else place.device,
+            place.experts_on_cpu,
+            self._options.copied,
+            on_note=self._on_note,
         )
         with mempolicy.placed(cpus.spread, cpus.nodes):
             target = self._open(self._pair.target, "target", model)
@@ -225,23 +260,24 @@ class _Loader:
     def _target_context(self, model: Model, placement: Placement) -> Context:
         sequences = self._sequences
         options = ContextOptions(
-            n_ctx=placement.n_ctx if sequences == 1 else self._room(placement),
+            n_ctx=self._room(self._pair.target, placement, placement.target.device),
             n_batch=_BATCH,
             max_outputs=self._outputs,
             max_sequences=sequences,
             rollback=self._max_drafts + 1,
             kv_type=placement.kv_type,
             ordered=sequences > 1,
+            branches=self._max_drafts if sequences == 1 else 0,
         )
         return self._context(model, options)
 
-    def _room(self, placement: Placement) -> int:
-        """Positions of a cache for many answers, as far as the processor's memory allows."""
+    def _room(self, file: Path, placement: Placement, device: str | None) -> int:
+        """Positions of a cache for all sequences, as far as the processor's memory allows."""
         least = placement.n_ctx
         wanted = self._sequences * min(least, _USUAL_ANSWER)
-        if wanted <= least or placement.target.device != CPU:
+        if wanted <= least or device != CPU:
             return least
-        header = read_header(self._pair.target)
+        header = read_header(file)
         sizes = [
             memory.estimate(header, n_ctx, _BATCH, self._outputs, placement.kv_type).total
             for n_ctx in (least, wanted)
@@ -256,18 +292,26 @@ class _Loader:
         return context
 
     def _drafter(self, target: Model, placement: Placement) -> ModelDrafter | None:
-        many = self._sequences > 1
-        if many or self._pair.drafter is None or not (placement.drafter or self._graph):
+        if self._pair.drafter is None:
             return None
-        if self._graph:
-            _require_room(self._graph, placement.n_ctx)
+        if placement.drafter is None:
+            self._on_note("there is no room for the drafter: the target runs without it")
+            return None
+        many, shares = self._sequences > 1, _shares_cache(self._pair.drafter)
+        alone = self._options.alone or not many
+        if not (shares or alone):
+            self._on_note(_ALONE.format(self._pair.drafter.name))
+            return None
         device = placement.drafter if placement.drafter not in (None, CPU) else ""
         options = ModelOptions(1, -bool(device), device or "", on_note=self._on_note)
         drafter = self._open(self._pair.drafter, "drafter", options)
         between = bridge(target.tokenizer, drafter.tokenizer)
-        lanes = 1 if self._graph or between else _LANES
+        if between and not alone:
+            self._on_note(_ALONE.format(self._pair.drafter.name))
+            return None
+        lanes = 1 if between or not shares else self._sequences if many else _LANES
         size = ContextOptions(
-            n_ctx=placement.n_ctx,
+            n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
             n_batch=_BATCH,
             max_outputs=lanes,
             max_sequences=lanes,
@@ -289,6 +333,8 @@ class _Loader:
         key = self._key(target, placement, threads, balanced)
         known = store.load(key)
         usable = known is not None and not known.old and not self._options.calibrate
+        if known and drafter and not any(known.costs.draft.values()):
+            usable = False  # It was measured without the drafter.
         if known is None or not usable or not calibrator.agrees(known.costs):
             if known and balanced:
                 # Whatever changed may have changed which processors are the best.
@@ -330,35 +376,21 @@ class _Loader:
         return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)
 
 
-def _recurrent(path: Path) -> bool:
-    """Whether the model has states that take room for each token that can be taken back."""
+def _shares_cache(path: Path) -> bool:
+    """Whether the model's cache can hold many answers: an ONNX graph's holds one, and a recurrent
+    model has states that take room for each token that can be taken back."""
+    if headers.is_onnx(path):
+        return False
     header = read_header(path)
     without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
-    return with_one > without
+    return with_one == without
 
 
-def _graph(pair: Pair) -> OnnxHeader | None:
-    """The drafter's header if it is an ONNX model. Raises InvalidInput if the target is one."""
-    if _engine(pair.target) == "onnx":
-        raise InvalidInput(
-            f"{pair.target.name} is an ONNX model, which can draft but not be the target",
-            "choose a GGUF file as the target",
-        )
-    drafts = pair.drafter and _engine(pair.drafter) == "onnx"
-    return read_onnx_header(pair.drafter) if pair.drafter and drafts else None
-
-
-def _require_room(graph: OnnxHeader, n_ctx: int) -> None:
-    """Raise NotEnoughMemory if the drafter does not fit beside the target."""
-    need, free = graph.memory(n_ctx), memory.available()
-    if need > free:
-        raise NotEnoughMemory(
-            f"{graph.path.name} needs about {memory.gib(need)} of memory, "
-            f"{memory.gib(free)} is available",
-            "choose a smaller drafter, or --no-speculate",
-        )
+def _rounds(path: Path) -> bool:
+    """Whether the model is a graph whose batches cannot stand for its single steps."""
+    return headers.is_onnx(path) and read_onnx_header(path).rounds
 
 
 def _engine(path: Path) -> str:
     """The name of the backend that runs the model at `path`."""
-    return "onnx" if path.suffix == ask.ONNX else "llamacpp"
+    return "onnx" if headers.is_onnx(path) else "llamacpp"

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgespec import catalog, foreign, measurements, paths
+from edgespec import catalog, foreign, headers, measurements, paths
 from edgespec.catalog import Pair
 from edgespec.cpus import default_threads
 from edgespec.errors import EdgespecError
-from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.headers import Header
 from edgespec.hub.names import PREFIX, parse
 from edgespec.library import Library
 from edgespec.measurements import Measurements, MeasurementStore
 from edgespec.ranking import Candidate, Suggestion, active_bytes, rank
 
-ReadRemote = Callable[[str], tuple[str, GgufHeader]]
+ReadRemote = Callable[[str], tuple[str, Header]]
 """The full name and the header of a model of the Hub; raises EdgespecError."""
 
 _OUTPUTS = 17
@@ -26,7 +26,7 @@ class Target:
     """A model that wants a drafter; `file` is None if it is still on the Hub."""
 
     name: str
-    header: GgufHeader
+    header: Header
     file: Path | None
 
 
@@ -40,7 +40,7 @@ def find_target(name: str, read_remote: ReadRemote) -> Target:
     if source.startswith(PREFIX) and not Library().best(parse(source).name):
         return Target(*read_remote(source), None)
     file = catalog.resolve(name, speculate=False).target
-    return Target(name, read_header(file), file)
+    return Target(name, headers.read(file), file)
 
 
 def suggestions(target: Target, read_remote: ReadRemote | None = None) -> list[Suggestion]:
@@ -65,10 +65,10 @@ def best_pair(model: str | None, drafter: str | None = None, *, speculate: bool 
     pair = catalog.resolve(model, drafter, speculate=speculate)
     if pair.drafter or not speculate or not pair.target.is_relative_to(Library().folder):
         return pair
-    target = Target(pair.name, read_header(pair.target), pair.target)
+    target = Target(pair.name, headers.read(pair.target), pair.target)
     files = _own()
     ranked = rank(target.header, list(_candidates(target, files)))
-    best = next((one for one in ranked if one.fit.usable and one.speedup >= _WORTH_IT), None)
+    best = next((one for one in ranked if one.fit.direct and one.speedup >= _WORTH_IT), None)
     return replace(pair, drafter=files[best.name]) if best else pair
 
 
@@ -97,7 +97,7 @@ def _candidates(target: Target, files: dict[str, Path]) -> Iterator[Candidate]:
         if target.file and file.resolve() == target.file.resolve():
             continue
         try:
-            header = read_header(file)
+            header = headers.read(file)
         except EdgespecError:
             continue
         if active_bytes(header) < most:

@@ -35,6 +35,11 @@ def cache_dir() -> Path:
     return _place("cache")
 
 
+def state_dir() -> Path:
+    """What has to outlive a process, but nobody would miss."""
+    return _place("state")
+
+
 def log_dir() -> Path:
     """Logs."""
     return _place("log")

@@ -37,15 +37,18 @@ class ModelOptions:
     """How to load a model. `threads` serve every batch size.
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
-    these layers do not if `experts_on_cpu`. `on_note` is called with what the user should know of
-    where the model runs. Without `repack`, weights are used as they lie in the file, which loads at
-    once and decodes slowly.
+    these layers do not if `experts_on_cpu`. A `copied` model shares no pages of its file with other
+    processes; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
+    weights are used as they lie in the file, which loads at once and decodes slowly. `on_note` is
+    called with what the user should know of where the model runs.
     """
 
     threads: int
     n_gpu_layers: int = 0
     device: str = ""
     experts_on_cpu: bool = False
+    copied: bool = False
+    vocabulary_only: bool = False
     repack: bool = True
     on_note: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
@@ -58,7 +61,7 @@ class ContextOptions:
     most `max_outputs` ask for logits, `max_sequences` sequences that share one cache (each further
     one adds room for a short branch), and `rollback` tokens that a recurrent model must be able to
     take back. Keys and values are kept as `kv_type`: f16, q8_0 or q4_0. `ordered` makes it an
-    OrderedContext.
+    OrderedContext, `branches` a Branching one where the model can.
     """
 
     n_ctx: int = 0
@@ -68,6 +71,7 @@ class ContextOptions:
     rollback: int = 16
     kv_type: str = "f16"
     ordered: bool = False
+    branches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,17 @@ class Bindable(Context, Protocol):
         """
 
 
+@runtime_checkable
+class Losable(Protocol):
+    """A context whose device may be lost, and with it the thread that was using it."""
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` with the reason before this thread, which alone decodes, stops for ever.
+
+        The context can then only be closed. Without a report the process would end.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a sequence holds: `shared` positions of sequence `parent`, then some of its own."""
@@ -215,6 +230,29 @@ class OrderedContext(Context, Protocol):
 
     def compact(self, sequences: Sequence[Held]) -> None:
         """Lay these sequences out from the beginning, parents first, and forget all others."""
+
+
+@runtime_checkable
+class Branching(Context, Protocol):
+    """A context that decodes a tree in one batch; its branches share what they have in common."""
+
+    branches: int
+    """How many branches beside the first one a tree may have; 0 = chains only."""
+
+    def decode_tree(self, tokens: Sequence[int], parents: Sequence[int], position: int) -> None:
+        """Decode tokens that follow the `position` ones of sequence 0, and keep the logits of each.
+
+        Token i follows token parents[i], which comes before it; the first, whose parent is -1,
+        follows what is held. Until `keep`, sequence 0 holds the first child of each. Raises as
+        `decode` does.
+        """
+
+    def keep(self, path: Sequence[int]) -> bool:
+        """Let sequence 0 hold these tokens of the tree, as if they alone had been decoded.
+
+        False if the cache refuses: then it holds as many of them as do not need to be moved, those
+        with path[i] == i.
+        """
 
 
 class Grammar(Protocol):

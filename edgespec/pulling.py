@@ -105,13 +105,15 @@ def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOpt
     from edgespec.ranking import Candidate, judge
 
     name = small.model.name
-    if isinstance(small.header, OnnxHeader):  # Whatever it speaks, a bridge will do.
+    if isinstance(small.header, OnnxHeader) or isinstance(large.header, OnnxHeader):
+        # Their vocabulary is known once they are here; whatever it is, a bridge will mostly do.
         return Plan((small, large))
-    verdict = judge(large.gguf, Candidate(name, small.gguf, here=False))
-    if not verdict.fit.usable:
-        if options.drafter is not None:
+    verdict = judge(large.header, Candidate(name, small.header, here=False))
+    wanted = options.drafter is not None
+    if not verdict.fit.usable or not (wanted or verdict.fit.direct):
+        if wanted:
             raise VocabularyMismatch(
-                f"{name} does not speak the vocabulary of {large.model.name}",
+                f"{name} and {large.model.name} have no vocabulary in common",
                 "choose a drafter of the target's family, or --drafter none",
             )
         return Plan((large,), (f"{name} has another vocabulary and is left out",))

@@ -6,10 +6,13 @@ from enum import IntEnum
 from math import log2
 
 from edgespec.gguf_header import GgufHeader, TensorInfo
+from edgespec.headers import Header
 from edgespec.measurements import Measurements
+from edgespec.onnx_header import OnnxHeader
 from edgespec.simulation.machine import Machine
 from edgespec.simulation.run import ours
 from edgespec.simulation.text import Text
+from edgespec.vocabulary import vocabulary
 
 PADDING = 128
 """Tokens that one vocabulary may have more than the other, as in pairing.py."""
@@ -19,6 +22,8 @@ _LARGEST_BATCH = 17
 _SLOPE = 0.12
 """What a token more adds to a step of a dense target, in plain steps: the simulation's default."""
 _ALIKE, _PER_DOUBLING, _RANGE = 0.82, 0.05, (0.3, 0.9)
+_BRIDGED = 0.7
+"""What a bridge leaves of the acceptance: seen with the nano pair at a coverage of 84 %."""
 _SHARED = 2.0
 """How much two models slow each other down that wait for the same memory."""
 _SLOW, _FEW = 0.3, 4.0
@@ -29,7 +34,7 @@ class Fit(IntEnum):
 
     NONE = 0
     BYTES = 1
-    """Both can spell any text, so drafts could be translated; llama.cpp models are not yet."""
+    """Both can spell any text, so drafts go over a bridge."""
     EXTENDED = 2
     """Every id that both have means the same; one has some more at its end."""
     IDENTICAL = 3
@@ -37,6 +42,11 @@ class Fit(IntEnum):
     @property
     def usable(self) -> bool:
         """Whether edgespec can run such a pair."""
+        return self > Fit.NONE
+
+    @property
+    def direct(self) -> bool:
+        """Whether drafts need no bridge."""
         return self >= Fit.EXTENDED
 
 
@@ -45,7 +55,7 @@ class Candidate:
     """A model that might draft, and what was measured with it and the target on this machine."""
 
     name: str
-    header: GgufHeader
+    header: Header
     here: bool = True
     measured: Measurements | None = None
 
@@ -69,17 +79,17 @@ class Suggestion:
     warnings: tuple[str, ...]
 
 
-def rank(target: GgufHeader, candidates: Sequence[Candidate]) -> list[Suggestion]:
+def rank(target: Header, candidates: Sequence[Candidate]) -> list[Suggestion]:
     """The candidates, those that promise most first, the unusable ones last."""
     judged = [judge(target, candidate) for candidate in candidates]
     return sorted(judged, key=lambda one: (one.fit.usable, one.speedup, one.here), reverse=True)
 
 
-def judge(target: GgufHeader, candidate: Candidate) -> Suggestion:
+def judge(target: Header, candidate: Candidate) -> Suggestion:
     """What to expect of `candidate` as a drafter for `target`."""
     level = fit(target, candidate.header)
     known = candidate.measured
-    acceptance = _acceptance(target, candidate)
+    acceptance = _acceptance(target, candidate, level)
     machine = _measured(known) if known else _estimated(target, candidate.header)
     step = machine.draft / machine.verify(1)
     text = Text(lambda _: acceptance, _TOKENS)
@@ -91,32 +101,35 @@ def judge(target: GgufHeader, candidate: Candidate) -> Suggestion:
     )
 
 
-def fit(target: GgufHeader, drafter: GgufHeader) -> Fit:
-    """How the vocabularies of two files go together."""
-    key = "tokenizer.ggml.tokens"
-    ours_, theirs = list(target.strings(key).raw()), list(drafter.strings(key).raw())
-    shared = min(len(ours_), len(theirs))
-    same_kind = target.text("tokenizer.ggml.model") == drafter.text("tokenizer.ggml.model")
-    if same_kind and ours_[:shared] == theirs[:shared]:
-        if len(ours_) == len(theirs):
+def fit(target: Header, drafter: Header) -> Fit:
+    """How the vocabularies of two models go together."""
+    one, other = vocabulary(target), vocabulary(drafter)
+    shared = min(len(one.tokens), len(other.tokens))
+    if one.kind == other.kind and one.tokens[:shared] == other.tokens[:shared]:
+        if len(one.tokens) == len(other.tokens):
             return Fit.IDENTICAL
-        if abs(len(ours_) - len(theirs)) <= PADDING:
+        if abs(len(one.tokens) - len(other.tokens)) <= PADDING:
             return Fit.EXTENDED
-    spell = ("gpt2", "llama", "gemma4")
-    both = all(header.text("tokenizer.ggml.model") in spell for header in (target, drafter))
-    return Fit.BYTES if both else Fit.NONE
+    return Fit.BYTES if one.spells and other.spells else Fit.NONE
 
 
-def active_bytes(header: GgufHeader, tokens: int = 1) -> float:
+def active_bytes(header: Header, tokens: int = 1) -> float:
     """Bytes that a step of `tokens` tokens reads from memory.
 
     Of a layer with experts, those that no token chooses are not read: with k of E chosen at
     random for each of n tokens, 1 - (1 - k/E)^n of them are.
     """
-    experts = header.integer(".expert_count")
+    if isinstance(header, OnnxHeader):
+        return float(header.weights)
+    experts = _experts(header)
     used = max(header.per_layer(".expert_used_count"), default=0)
     woken = 1 - (1 - used / experts) ** tokens if experts else 1.0
     return sum(tensor.size * _share(header, tensor, woken) for tensor in header.tensors)
+
+
+def _experts(header: Header) -> int:
+    """How many a layer has, 0 for those of a graph, which do not show."""
+    return header.integer(".expert_count") if isinstance(header, GgufHeader) else 0
 
 
 def _share(header: GgufHeader, tensor: TensorInfo, woken: float) -> float:
@@ -126,7 +139,7 @@ def _share(header: GgufHeader, tensor: TensorInfo, woken: float) -> float:
     return woken if "_exps." in tensor.name else 1.0
 
 
-def _acceptance(target: GgufHeader, candidate: Candidate) -> float:
+def _acceptance(target: Header, candidate: Candidate, level: Fit) -> float:
     """Measured if possible, else from how much larger the target is.
 
     The prior is a guess at what pairs of one family do on mixed text, to be replaced by
@@ -136,10 +149,11 @@ def _acceptance(target: GgufHeader, candidate: Candidate) -> float:
         return rate
     ratio = target.parameters / max(candidate.header.parameters, 1)
     low, high = _RANGE
-    return min(max(_ALIKE - _PER_DOUBLING * log2(max(ratio, 1.0)), low), high)
+    prior = min(max(_ALIKE - _PER_DOUBLING * log2(max(ratio, 1.0)), low), high)
+    return prior if level.direct else _BRIDGED * prior
 
 
-def _estimated(target: GgufHeader, drafter: GgufHeader) -> Machine:
+def _estimated(target: Header, drafter: Header) -> Machine:
     """A machine whose steps take as long as reading the weights, and a little per token."""
     plain = active_bytes(target)
 
@@ -177,13 +191,13 @@ def _measured(known: Measurements) -> Machine:
 
 
 def _warnings(
-    target: GgufHeader, drafter: GgufHeader, level: Fit, step: float, speedup: float
+    target: Header, drafter: Header, level: Fit, step: float, speedup: float
 ) -> list[str]:
     if not level.usable:
         return ["another vocabulary"]
-    found = []
+    found = [] if level.direct else ["another vocabulary, drafts go over a bridge"]
     ratio = active_bytes(target) / max(active_bytes(drafter), 1.0)
-    if target.integer(".expert_count") and ratio < _FEW:
+    if _experts(target) and ratio < _FEW:
         found.append(f"of the target only {ratio:.1f} times as much works on a token")
     if step > _SLOW:
         found.append(f"a step of it takes {step:.0%} of the target's")

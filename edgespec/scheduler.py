@@ -28,11 +28,15 @@ class Scheduler:
         rows: int = 12,
         alternatives: int = 3,
         drafting: bool = True,
+        branching: bool = False,
+        replays: bool = False,
     ) -> None:
         self._controller = controller
         self._acceptance = acceptance
         self._max_drafts = max_drafts
         self._rows = rows
+        self._branching = branching
+        self._replays = replays
         self.alternatives = alternatives
         self.drafting = drafting
         """False once there is no drafter (any more)."""
@@ -77,6 +81,7 @@ class Scheduler:
     def next_batch(self, now: float, *, can_wait: bool) -> list[Node] | Wait:
         """The drafts that the idle target shall verify now, or how long to wait for more.
 
+        They are a path, or a tree in which each comes after its parent, the best path first.
         `can_wait` says that the drafter is at work.
         """
         self._resting = False
@@ -85,8 +90,17 @@ class Scheduler:
         growth, limit = 0.0, len(path)
         if self.drafting and can_wait:
             growth, limit = self._growth(survival), self._limit
-        waited = now - self._round_began
-        outlook = Outlook(survival, growth, limit, self._depth, waited, self.prepared)
+        likeliest = self._tree.likeliest(self._limit) if self._branching else []
+        outlook = Outlook(
+            survival,
+            growth,
+            limit,
+            self._depth,
+            now - self._round_began,
+            self.prepared,
+            [chance for chance, _ in likeliest],
+            self._replays,
+        )
         decision = self._controller.plan(outlook)
         if isinstance(decision, Wait):
             self._wanted = decision.drafts
@@ -96,6 +110,9 @@ class Scheduler:
         if self._waiting_since is not None:
             self._waited, self._waiting_since = now - self._waiting_since, None
         self._verifying = path[: decision.drafts]
+        if decision.branching:
+            chosen = {node for _, node in likeliest[: decision.drafts]}
+            self._verifying = self._tree.in_order(chosen)
         return self._verifying
 
     def verified(self, tokens: Sequence[int], seconds: float, now: float, limit: int) -> None:
@@ -104,6 +121,8 @@ class Scheduler:
         round_ = now - self._round_began
         # Planning is part of what a verification costs, and of what a plain step does not.
         cost = round_ - self._waited if drafts else seconds
+        if self._replays and len(tokens) <= len(drafts):
+            cost = max(cost - self._controller.costs.verify(len(tokens), self._depth), cost / 2)
         self._controller.costs.observe_verify(
             len(drafts) + 1, self._depth, cost, contended=self._beside
         )

@@ -10,7 +10,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from jinja2 import Template, TemplateError, nodes
+from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
@@ -45,18 +45,29 @@ class ChatTemplate:
             "documents": None,
         }
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
+    @property
+    def calls_tools(self) -> bool:
+        """Whether it shows tools to the model and has it call them as `<tool_call>{...}`."""
+        return "tools" in self._names and "<tool_call>" in self._source
+
+    def render(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
         """The text up to where the assistant's next answer begins. Raises ModelFileError."""
         try:
-            return self._render(messages)
+            return self._render(messages, tools)
         except Exception as error:
             # Templates without a system role refuse one; others would too, with what else is wrong.
             if len(messages) > 1 and messages[0]["role"] == "system":
-                return self.render(_with_system_folded(messages))
+                return self.render(_with_system_folded(messages), tools)
             raise _failure(error) from error
 
-    def _render(self, messages: Sequence[Mapping[str, str]]) -> str:
+    def _render(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> str:
         variables = {**self._variables, "messages": [dict(message) for message in messages]}
+        if tools:
+            variables["tools"] = [dict(tool) for tool in tools]
         chunks, size = [], 0
         with _deadline(MAX_SECONDS):
             for chunk in self._template.generate(variables):
@@ -65,6 +76,13 @@ class ChatTemplate:
                     raise SecurityError(f"it writes more than {MAX_CHARACTERS} characters")
                 chunks.append(chunk)
         return "".join(chunks)
+
+    @cached_property
+    def _names(self) -> set[str]:
+        try:
+            return meta.find_undeclared_variables(_ENVIRONMENT.parse(self._source))
+        except TemplateError as error:
+            raise _failure(error) from error
 
     @cached_property
     def _template(self) -> Template:
@@ -150,7 +168,7 @@ def _deadline(seconds: float) -> Iterator[None]:
         sys.settrace(before)
 
 
-def _with_system_folded(messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+def _with_system_folded(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     system, first, *rest = messages
     content = f"{system['content']}\n\n{first['content']}"
     return [{**first, "content": content}, *rest]

@@ -1,7 +1,8 @@
 """The draft tree: everything proposed beyond the last emitted token, and how likely each is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from edgespec.events import Source
 
@@ -82,6 +83,33 @@ class DraftTree:
             path.append(node)
             node = node.best
         return path
+
+    def likeliest(self, count: int) -> list[tuple[float, Node]]:
+        """The `count` nodes of all branches that are likeliest to be emitted, and how likely.
+
+        The likeliest first; no node comes before its parent.
+        """
+        found: list[tuple[float, Node]] = []
+        waiting: list[tuple[float, int, Node]] = [(-1.0, 0, self.root)]
+        added = 0
+        while waiting and len(found) <= count:
+            survival, _, node = heappop(waiting)
+            found.append((-survival, node))
+            for child in node.children.values():
+                added += 1
+                heappush(waiting, (survival * child.probability, added, child))
+        return found[1:]
+
+    def in_order(self, chosen: Collection[Node]) -> list[Node]:
+        """The `chosen` nodes, each after its parent and the likeliest branches first."""
+        found: list[Node] = []
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            children = [child for child in node.children.values() if child in chosen]
+            stack += sorted(children, key=lambda child: child.probability)
+            found.append(node)
+        return found[1:]
 
     @property
     def tip(self) -> Node:

@@ -1,26 +1,18 @@
-"""Looks for known vulnerabilities of installed packages: `python packaging/audit.py [FOLDER]`.
+"""Looks for known vulnerabilities of what is installed here: `python packaging/audit.py`.
 
-FOLDER is a site-packages, by default this Python's own. pip-audit asks PyPI. Where that cannot be
-reached, nothing is known, which is said and is no failure.
+pip-audit asks PyPI. Where that cannot be reached, nothing is known; that is said and no failure.
 """
 
-import argparse
 import subprocess
 import sys
-from pathlib import Path
 
 FOUND = "known vulnerabilit"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Look for packages with known vulnerabilities.")
-    parser.add_argument("folder", nargs="?", type=Path, help="a site-packages to look into")
-    folder = parser.parse_args().folder
-    where = ["--path", str(folder)] if folder else ["--local"]
-    command = [sys.executable, "-m", "pip_audit", *where, "--skip-editable", "--timeout", "10"]
-    done = subprocess.run(
-        [*command, "--progress-spinner", "off"], capture_output=True, text=True, check=False
-    )
+    options = ["--local", "--skip-editable", "--timeout", "10", "--progress-spinner", "off"]
+    command = [sys.executable, "-m", "pip_audit", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout, end="")
     if done.returncode == 0:
         print("audit: no known vulnerabilities")

@@ -147,12 +147,14 @@ def succeeds(command: "Sequence[str]") -> bool:
 
 
 def build_settings() -> "dict[str, str]":
-    """The environment of a llama.cpp build limited to what edgespec loads, on all cores.
+    """The environment of a llama.cpp build with what edgespec loads, RPC included, on all cores.
 
     The user's own CMAKE_ARGS come last, so that they win.
     """
     cmake = (ROOT / "packaging" / "llama_cpp.cmake").as_posix()
-    ours = f"-DLLAVA_BUILD=OFF {shlex.quote('-DCMAKE_PROJECT_llama.cpp_INCLUDE=' + cmake)}"
+    include = shlex.quote(f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={cmake}")
+    # Remote devices cost a few seconds of the build, and spread models over several machines.
+    ours = f"-DLLAVA_BUILD=OFF -DGGML_RPC=ON {include}"
     settings = {"CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1), **os.environ}
     settings["CMAKE_ARGS"] = f"{ours} {os.environ.get('CMAKE_ARGS', '')}".strip()
     return settings

@@ -130,9 +130,10 @@ class FakeContext:
     `on_decode`: called with n before anything else happens in it;
     `delay`: called for the seconds that a decode takes; `abort` ends the wait;
     `blocked`: decodes that last until `abort`;
-    `refuses`: names of "truncate" and "restore" if they shall always answer False.
+    `refuses`: names of "truncate", "restore" and "keep" if they shall always answer False.
     `bound` are the processors for single tokens and for batches, if `bind` was called;
-    `decodes`, `decoded` and `batches` count calls, tokens and (tokens, outputs) of each call.
+    `decodes`, `decoded` and `batches` count calls, tokens and (tokens, outputs) of each call,
+    `trees` those of them that were trees.
     """
 
     def __init__(
@@ -149,6 +150,8 @@ class FakeContext:
         limits = {Rollback.ANY: self.n_ctx, Rollback.BOUNDED: options.rollback}
         self.rollback_limit = limits.get(rollback, 0)
         self.n_vocab = language.n_vocab
+        self.branches = options.branches if rollback is Rollback.ANY else 0
+        self.trees = 0
         self.failures: dict[int, Exception] = {}
         self.on_decode: Callable[[int], None] = lambda number: None
         self.delay: Callable[[], float] = lambda: 0.0
@@ -166,6 +169,7 @@ class FakeContext:
         self._batch_start = 0
         self._rolled_back = False
         self._corrupt = False
+        self._tree: tuple[list[int], list[int]] | None = None
 
     @property
     def decodes(self) -> int:
@@ -186,6 +190,7 @@ class FakeContext:
     ) -> None:
         """Hold `tokens` and look up the logits of the last `outputs`."""
         self._enter()
+        self._tree = None
         number = self.decodes
         self.batches.append((len(tokens), outputs))
         self.on_decode(number)
@@ -204,6 +209,38 @@ class FakeContext:
         rows = [self._language.logits(held[:end]) for end in ends]
         if rows:
             self._rows = np.stack(rows)
+
+    def decode_tree(self, tokens: Sequence[int], parents: Sequence[int], position: int) -> None:
+        """Hold the first branch of a tree and look up the logits of all of it."""
+        siblings = [parent for row, parent in enumerate(parents) if parent in parents[:row]]
+        assert parents[0] == -1, "a tree begins with one token"
+        assert all(0 <= parent <= row for row, parent in enumerate(parents[1:])), "no such parent"
+        assert len(siblings) <= self.branches, f"{len(siblings)} branches beside the first"
+        before = list(self._held[0])
+        self._check(tokens, position, len(tokens), before)
+        first = [0]
+        for row, parent in enumerate(parents):
+            if parent == first[-1]:
+                first.append(row)
+        self.decode([tokens[row] for row in first], position, outputs=len(first))
+        self.batches[-1] = len(tokens), len(tokens)
+        texts = [[*before, tokens[0]]]
+        for token, parent in zip(tokens[1:], parents[1:], strict=True):
+            texts.append([*texts[parent], token])
+        self._rows = np.stack([self._language.logits(text) for text in texts])
+        self._tree, self.trees = (list(tokens), list(parents)), self.trees + 1
+
+    def keep(self, path: Sequence[int]) -> bool:
+        """Hold this path of the tree; only what need not be moved if "keep" is refused."""
+        assert self._tree, "there is no tree to keep a path of"
+        tokens, parents = self._tree
+        assert [parents[row] for row in path] == [-1, *path[:-1]], f"{path} is no path"
+        in_place = sum(row == index for index, row in enumerate(path))
+        self.truncate(self._batch_start + in_place)
+        if "keep" in self.refuses and in_place < len(path):
+            return False
+        self._held[0].extend(tokens[row] for row in path[in_place:])
+        return True
 
     def decode_rows(self, rows: Sequence[Row]) -> None:
         """Hold the tokens of all `rows` and look up the logits of those that ask."""
@@ -263,6 +300,7 @@ class FakeContext:
     def truncate(self, length: int, *, sequence: int = 0) -> bool:
         """Keep the first `length` tokens, as far as this kind of cache can."""
         self._enter()
+        self._tree = None
         held = self._held[sequence]
         assert 0 <= length <= len(held), f"truncation to {length} of {len(held)} held"
         if length == len(held) and not self._corrupt:

@@ -211,17 +211,24 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.content(data)
 
-    def content(self, data: bytes, etag: str = "cdn") -> None:
+    def content(self, data: bytes) -> None:
         """Answer as a CDN does, with a range if asked for one."""
-        start, stop = self.span(data)
-        if start >= len(data) > 0:
+        if self.span(data)[0] >= len(data) > 0:
             self.reply(416, b"", {"content-range": f"bytes */{len(data)}"})
             return
-        headers = {"etag": f'"{etag}"', "accept-ranges": "bytes"}
+        start, stop = self.begin(data)
+        if self.command != "HEAD":
+            self.pour(data[start:stop])
+
+    def begin(self, data: bytes) -> tuple[int, int]:
+        """Announce what was asked for of `data`; from where to where that is."""
+        start, stop = self.span(data)
+        headers = {"content-length": str(stop - start), "etag": '"cdn"', "accept-ranges": "bytes"}
         whole = "range" not in self.headers
         if not whole:
             headers["content-range"] = f"bytes {start}-{stop - 1}/{len(data)}"
-        self.reply(200 if whole else 206, data[start:stop], headers)
+        self.head(200 if whole else 206, headers)
+        return start, stop
 
     def span(self, data: bytes) -> tuple[int, int]:
         if "range" not in self.headers:
@@ -280,11 +287,7 @@ def cut_after(size: int) -> Fault:
     """The connection ends after `size` bytes of the answer."""
 
     def fault(handler: Handler, data: bytes) -> bool:
-        start, stop = handler.span(data)
-        headers = {"content-length": str(stop - start)}
-        if start:
-            headers["content-range"] = f"bytes {start}-{stop - 1}/{len(data)}"
-        handler.head(206 if start else 200, headers)
+        start, stop = handler.begin(data)
         handler.pour(data[start : min(start + size, stop)])
         handler.hang_up()
         return True
@@ -296,11 +299,7 @@ def drip(seconds: float) -> Fault:
     """A byte now and then: never silent for long, never getting anywhere."""
 
     def fault(handler: Handler, data: bytes) -> bool:
-        start, stop = handler.span(data)
-        headers = {"content-length": str(stop - start)}
-        if start:
-            headers["content-range"] = f"bytes {start}-{stop - 1}/{len(data)}"
-        handler.head(206 if start else 200, headers)
+        start, stop = handler.begin(data)
         for at in range(start, stop):
             try:
                 handler.pour(data[at : at + 1])

@@ -113,6 +113,7 @@ def write_folder(
         "num_key_value_heads": weights.kv_heads,
         "num_attention_heads": weights.heads,
         "hidden_size": weights.width,
+        "intermediate_size": len(weights["blk.0.ffn_gate.weight"]),
         "head_dim": weights.head_size,
         "vocab_size": len(weights["token_embd.weight"]),
         "bos_token_id": weights.get("tokenizer.ggml.bos_token_id"),

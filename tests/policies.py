@@ -20,14 +20,20 @@ class Round:
 
 
 class Told:
-    """Verifies the given numbers of drafts, one per round, as far as there are any."""
+    """Verifies the given numbers of drafts, one per round, as far as there are any.
 
-    def __init__(self, lengths: Iterable[int], *, overlap: bool = False) -> None:
+    With `branching` they are the likeliest of all branches in every other round.
+    """
+
+    def __init__(
+        self, lengths: Iterable[int], *, overlap: bool = False, branching: bool = False
+    ) -> None:
         self.costs = CostModel(TABLE)
         self.rounds: list[Round] = []
         self._lengths = cycle(lengths)
         self._wanted: int | None = None
         self._overlap = overlap
+        self._branching = branching
         self.rest = 0
 
     def tell(self, lengths: Iterable[int]) -> None:
@@ -44,6 +50,8 @@ class Told:
         wanted, ready = min(self._wanted, outlook.limit), len(outlook.survival)
         if ready < wanted and outlook.growth:
             return Wait(wanted, 60.0)
+        if self._branching and len(self.rounds) % 2:
+            return Verify(min(wanted, len(outlook.likeliest)), branching=True)
         return Verify(min(wanted, ready))
 
     def finished(self, seconds: float, step: float, drafts: int, tokens: int, depth: int) -> None:

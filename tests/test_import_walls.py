@@ -19,6 +19,7 @@ HEAVY = (
     "llama_cpp",
     "numpy",
     "onnxruntime",
+    "pyarrow",
     "rich",
     "textual",
     "tokenizers",

@@ -11,7 +11,7 @@ from edgespec.batch.rows import Row
 from edgespec.batch.tasks import Answered
 from edgespec.events import FinishReason, Stats
 
-_OPENAI_REASONS = {
+REASONS = {
     FinishReason.EOG: "stop",
     FinishReason.STOP: "stop",
     FinishReason.LENGTH: "length",
@@ -130,7 +130,7 @@ def _chat(answered: Answered) -> dict[str, object]:
         "index": answered.task.sample,
         "message": {"role": "assistant", "content": answered.text, "refusal": None},
         "logprobs": None,
-        "finish_reason": _OPENAI_REASONS[answered.reason],
+        "finish_reason": REASONS[answered.reason],
     }
 
 
@@ -139,7 +139,7 @@ def _completion(answered: Answered) -> dict[str, object]:
         "index": answered.task.sample,
         "text": answered.text,
         "logprobs": None,
-        "finish_reason": _OPENAI_REASONS[answered.reason],
+        "finish_reason": REASONS[answered.reason],
     }
 
 

@@ -1,5 +1,6 @@
 """Continuous batching: every step of the target works on all answers that have room."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -8,11 +9,12 @@ from edgespec.batch.drafts import Drafts
 from edgespec.batch.layout import WIDE, Layout
 from edgespec.batch.pace import Pace
 from edgespec.batch.queue import Queue
-from edgespec.batch.sequences import Sequences
+from edgespec.batch.sequences import Sequences, Slot
+from edgespec.batch.shelf import Shelf
 from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Failed, Load, Outcome, Task
-from edgespec.errors import EdgespecError
-from edgespec.protocols import Model, OrderedContext, Row
+from edgespec.errors import Aborted, EdgespecError
+from edgespec.protocols import Model, OrderedContext, Row, Saving
 from edgespec.sampling.sampler import Sampler
 
 
@@ -35,7 +37,7 @@ class Batcher:
     Tokens of all sequences stand in one batch without padding. Short prompts are decoded beside
     the answers that are under way, long ones in steps of their own in between (chunked prefills:
     Agrawal et al. 2024, arXiv:2403.02310), cut so that each rounds as it would alone. `n_ctx`
-    limits each answer with its prompt.
+    limits each answer with its prompt; `held` and `prompt` are for Sequences.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Batcher:
         n_ctx: int,
         drafts: Drafts | None = None,
         clock: Callable[[], float] = perf_counter,
+        held: Sequence[int] = (),
+        prompt: int = 0,
     ) -> None:
         self._model = model
         self._context = context
@@ -55,8 +59,9 @@ class Batcher:
         self._n_ctx = n_ctx
         self._drafts = drafts
         self._clock = clock
-        self._sequences = Sequences(context, width)
+        self._sequences = Sequences(context, width, held, prompt)
         self._queue = Queue(self._sequences)
+        self._shelf = Shelf(context, clock) if isinstance(context, Saving) else None
         self._live: list[Stream] = []
         self._outcomes: list[Outcome] = []
         self._load = Load()
@@ -68,7 +73,8 @@ class Batcher:
     @property
     def load(self) -> Load:
         """What goes on."""
-        return replace(self._load, active=len(self._live))
+        note = self._drafts.note if self._drafts else ""
+        return replace(self._load, active=len(self._live), note=note)
 
     @property
     def busy(self) -> bool:
@@ -93,16 +99,36 @@ class Batcher:
         self._queue.add(Stream(task, tokenizer, sampler, layout, self._n_ctx, self._clock()))
         self._roomy = True
 
+    def cancel(self, task: Task) -> None:
+        """Give a task up, wherever it is; it has no outcome."""
+        self._queue.discard(task)
+        for stream in self._live:
+            if stream.task is task:
+                self._leave(stream)
+                return
+
+    def keep(self, tokens: Sequence[int]) -> list[int]:
+        """Leave nothing in the context but sequence 0, with as much of `tokens` as there is.
+
+        Returns what it holds. There must be nothing to do any more.
+        """
+        return self._sequences.keep(tokens)
+
     def step(self) -> list[Outcome]:
         """One decode, and the outcomes of the answers that ended with it.
 
-        Raises Aborted and BackendError, after which it cannot be used any more.
+        Raises Aborted if the decode was, which the next call tries again, and BackendError, after
+        which it cannot be used any more.
         """
         self._admit()
         if self._live:
             step = self._plan()
             begin = self._clock()
-            self._context.decode_rows(step.rows)
+            try:
+                self._context.decode_rows(step.rows)
+            except Aborted:
+                self._take_back(step)
+                raise
             self._harvest(step, begin)
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
@@ -114,6 +140,7 @@ class Batcher:
                 self._roomy = len(self._queue) == 0
                 return
             stream.slot = self._sequences.open(stream.history, stream.layout)
+            self._bring_back(stream, stream.slot)
             if not stream.emitted:
                 stream.cached = len(stream.slot.tokens)
             self._live.append(stream)
@@ -191,6 +218,13 @@ class Batcher:
             step.rows.append(self._sequences.row(stream.slot, token, output=True))
         step.outputs += 1 + len(drafts)
 
+    def _take_back(self, step: _Step) -> None:
+        """Be as before a step that was broken off."""
+        counts = Counter(row.sequence for row in step.rows)
+        for stream in self._live:
+            if stream.slot and (count := counts[stream.slot.sequence]):
+                self._sequences.truncate(stream.slot, len(stream.slot.tokens) - count)
+
     def _harvest(self, step: _Step, begin: float) -> None:
         decoded = self._clock()
         emitted = 0
@@ -217,7 +251,7 @@ class Batcher:
         emitted: list[int] = []
         for index, draft in enumerate([*drafts, None]):
             try:
-                token = stream.emit(self._context.logits(row + index))
+                token = stream.emit(self._context.logits(row + index), draft)
             except EdgespecError as error:
                 self._outcomes.append(Failed(stream.task, str(error)))
                 self._leave(stream)
@@ -255,8 +289,17 @@ class Batcher:
 
     def _put_off(self, stream: Stream) -> None:
         """Give a stream's room to the others; it goes on later, where it was."""
+        if self._shelf:
+            self._shelf.put(stream, self._pace.again(stream.decoded))
         self._leave(stream)
         self._queue.put_back(stream)
+
+    def _bring_back(self, stream: Stream, slot: Slot) -> None:
+        """Load what an answer held when it lost its room, unless it is still there."""
+        if self._shelf and (kept := self._shelf.tokens(stream)):
+            state = self._shelf.take(stream)
+            if state and kept > stream.decoded:
+                self._sequences.load(slot, stream.history[:kept], state)
 
 
 def _share(wanted: Sequence[int], total: int) -> list[int]:

@@ -1,15 +1,19 @@
 """The executor that saturates the machine: a batcher on the target's own thread."""
 
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Condition
 
 from edgespec.batch.batcher import Batcher
+from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Load, Outcome, Task
 from edgespec.errors import Aborted
+from edgespec.protocols import Context
 
+_MOMENT = 0.25
+"""Seconds to wait for an outcome before there is a look at anything else."""
 _AHEAD = 4
 """Tasks to choose from, per answer at a time."""
 
@@ -18,7 +22,7 @@ class ContinuousExecutor:
     """Feeds a batcher from another thread, the only one that decodes; see Executor.
 
     Two threads that decode would each have an OpenMP team, and the teams would wait for each
-    other. `abort` stops a decode.
+    other. It rests between steps where `manners` ask for it; a long step is broken off.
     """
 
     def __init__(
@@ -26,11 +30,13 @@ class ContinuousExecutor:
         batcher: Batcher,
         width: int,
         thread: ThreadPoolExecutor,
-        abort: Callable[[], None],
+        context: Context,
+        manners: Manners,
     ) -> None:
         self._batcher = batcher
-        self._width = width
-        self._abort = abort
+        self.width = width
+        self._context = context
+        self._manners = manners
         self._inbox: deque[Task] = deque()
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._monitor = Condition()
@@ -41,12 +47,12 @@ class ContinuousExecutor:
     @property
     def load(self) -> Load:
         """What goes on."""
-        return self._batcher.load
+        return replace(self._batcher.load, resting=self._manners.resting)
 
     @property
     def wants(self) -> bool:
         """Enough for the batcher to choose the longest of."""
-        return self._waiting < (_AHEAD + 1) * self._width
+        return self._waiting < (_AHEAD + 1) * self.width
 
     def submit(self, task: Task) -> None:
         """Hand over a task."""
@@ -58,8 +64,10 @@ class ContinuousExecutor:
     def next(self) -> Outcome | None:
         """What was finished next."""
         try:
-            outcome = self._outcomes.get(timeout=1.0)
+            outcome = self._outcomes.get(timeout=_MOMENT)
         except Empty:
+            if self._manners.reason and not self._manners.resting:
+                self._context.abort()
             return None
         if outcome is None:  # The thread has ended.
             self._job.result()
@@ -71,7 +79,7 @@ class ContinuousExecutor:
         """Stop the decode under way and end the thread's work."""
         # No lock is taken: a signal handler may have interrupted whoever holds it.
         self._stopped = True
-        self._abort()
+        self._context.abort()
 
     def close(self) -> None:
         """Return when the thread is done with the context. Idempotent."""
@@ -83,14 +91,19 @@ class ContinuousExecutor:
     def _work(self) -> None:
         try:
             while not self._stopped:
+                self._manners.rest(lambda: self._stopped)
                 self._take()
-                for outcome in self._batcher.step():
-                    self._outcomes.put(outcome)
-        except Aborted:
-            if not self._stopped:
-                raise
+                self._step()
         finally:
             self._outcomes.put(None)
+
+    def _step(self) -> None:
+        try:
+            for outcome in self._batcher.step():
+                self._outcomes.put(outcome)
+        except Aborted:
+            # If it was to stop for good, that was said before: the loop ends all the same.
+            self._context.resume()
 
     def _take(self) -> None:
         """Hand new tasks to the batcher; wait for one if there is nothing to do."""

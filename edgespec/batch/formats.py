@@ -10,8 +10,9 @@ from pathlib import PurePath
 from edgespec.batch.native import parse_native, parse_text
 from edgespec.batch.openai import parse_openai
 from edgespec.batch.rows import Row, Settings
-from edgespec.batch.source import Source
-from edgespec.batch.strict_json import Fault, column, decode_line, parse_object
+from edgespec.batch.source import Source, open_input, open_source, shown
+from edgespec.batch.strict_json import Fault, Path, column, decode_line, parse_object
+from edgespec.batch.tables import open_csv, open_parquet, parse_table
 from edgespec.errors import InvalidInput
 
 _JSON = {".jsonl", ".ndjson", ".json"}
@@ -25,15 +26,23 @@ class FormatName(StrEnum):
     JSONL = "jsonl"
     OPENAI = "openai"
     TEXT = "text"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How lines are read. `id_key` is the member with a row's name."""
+    """How lines are read. `id_key` is the member with a row's name.
+
+    `place` says in which column of a line the value at a path stands. `note` is what the user
+    should know.
+    """
 
     name: FormatName
     parse: Callable[[str, Settings], Row]
     id_key: str | None
+    place: Callable[[str, Path], int] = column
+    note: str = ""
 
     def read(self, data: bytes, settings: Settings) -> Row:
         """The row in a line. Raises Fault, with its column, for what is wrong with it."""
@@ -41,7 +50,14 @@ class Format:
         try:
             return self.parse(text, settings)
         except Fault as fault:
-            raise located(fault, text) from None
+            raise self.located(fault, text) from None
+
+    def located(self, fault: Fault, text: str) -> Fault:
+        """`fault` with its column in the line `text`, which is not JSON if it is plain text."""
+        if fault.column is not None:
+            return fault
+        place = self.place(text, fault.path) if fault.path else 1
+        return Fault(fault.message, fault.path, place)
 
     def identity(self, data: bytes) -> str | int | None:
         """The row's name, if a line that cannot be used has one."""
@@ -59,11 +75,23 @@ FORMATS = {
 }
 
 
-def located(fault: Fault, text: str) -> Fault:
-    """`fault` with its column in the line `text`, which is not JSON if it is plain text."""
-    if fault.column is not None:
-        return fault
-    return Fault(fault.message, fault.path, column(text, fault.path) if fault.path else 1)
+_TABLES = {".csv": FormatName.CSV, ".tsv": FormatName.CSV, ".parquet": FormatName.PARQUET}
+
+
+def open_rows(name: str, wanted: FormatName | None) -> tuple[Source, Format]:
+    """The input `name` ("-" for stdin), and its format: the one that is wanted, else by its looks.
+
+    Raises InvalidInput if it cannot be read, or is no table although it is called one.
+    """
+    wanted = wanted or _TABLES.get(PurePath(name).suffix.lower())
+    if wanted not in (FormatName.CSV, FormatName.PARQUET):
+        source = open_source(name)
+        return source, FORMATS[wanted] if wanted else detect(source)
+    open_table = open_csv if wanted is FormatName.CSV else open_parquet
+    source, columns = open_table(open_input(name), shown(name))
+    unused = ", ".join(columns.unused)
+    note = f"columns of {shown(name)} that are not used: {unused}" if unused else ""
+    return source, Format(wanted, parse_table, "id", columns.place, note)
 
 
 def detect(source: Source) -> Format:

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgespec.batch.fields import Fields
 from edgespec.batch.rows import Settings
-from edgespec.batch.strict_json import Fault
+from edgespec.batch.strict_json import Fault, parse_object
 from edgespec.chat import Message, Role
 
 _ROLES: Mapping[str, Role] = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
@@ -38,16 +38,37 @@ def logit_bias(fields: Fields, settings: Settings) -> Settings:
 
 def _message(turn: Fields) -> Message:
     turn.require("role")
-    turn.require("content")
     role = turn.text("role") or ""
     if role not in _ROLES:
         raise Fault(f"role is {role[:20]!r}; it must be {', '.join(_ROLES)}", turn.at("role"))
-    content = turn.value("content", str, list)
+    calls = tuple(map(_call, turn.objects("tool_calls") or ())) if role == Role.ASSISTANT else ()
+    if not calls:
+        turn.require("content")
+    content = turn.value("content", str, list) or ""
     if isinstance(content, list):
         content = _joined(turn, content)
+    call_id = turn.text("tool_call_id") or "" if role == Role.TOOL else ""
     turn.ignore(["name", "refusal"])
     turn.finish()
-    return Message(_ROLES[role], content)
+    return Message(_ROLES[role], content, calls, call_id)
+
+
+def _call(call: Fields) -> Mapping[str, Any]:
+    call.require("function")
+    function = call.object("function")
+    assert function is not None
+    function.require("name")
+    name, arguments = function.text("name"), function.value("arguments", str, dict) or {}
+    if isinstance(arguments, str):
+        try:
+            arguments = parse_object(arguments)
+        except Fault as fault:
+            raise Fault(f"arguments: {fault.message}", function.at("arguments")) from None
+    identity = call.text("id") or ""
+    call.ignore(["type", "index"])
+    call.finish()
+    function.finish()
+    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _joined(turn: Fields, parts: list[Any]) -> str:

@@ -1,6 +1,8 @@
 """Rows of edgespec's own format: JSON objects with a prompt or messages, and text lines."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from edgespec.batch.fields import Fields
 from edgespec.batch.members import logit_bias, messages
@@ -18,6 +20,21 @@ _SAMPLING = (
     "presence_penalty",
 )
 _WHOLE = ("top_k", "penalty_window", "seed")
+MEMBERS = {
+    "id",
+    "prompt",
+    "messages",
+    "system",
+    "max_tokens",
+    "stop",
+    "n",
+    "grammar",
+    "json_schema",
+    "logit_bias",
+    *_SAMPLING,
+    *_WHOLE,
+}
+"""All that a row may say."""
 
 
 def parse_text(line: str, settings: Settings) -> Row:
@@ -27,7 +44,12 @@ def parse_text(line: str, settings: Settings) -> Row:
 
 def parse_native(line: str, settings: Settings) -> Row:
     """The row of a JSON object. Raises Fault for whatever is wrong with it."""
-    fields = Fields(parse_object(line))
+    return parse_row(parse_object(line), settings)
+
+
+def parse_row(data: Mapping[str, Any], settings: Settings) -> Row:
+    """The row that an object means. Raises Fault, with the path of what is wrong with it."""
+    fields = Fields(data)
     identity = fields.scalar("id")
     settings = _settings(fields, settings)
     prompt, turns = fields.text("prompt"), messages(fields)

@@ -53,10 +53,11 @@ def parse_openai(line: str, settings: Settings) -> Row:
     body = fields.object("body")
     assert body is not None
     fields.finish()
-    return _row(identity, body, settings, completion=url == COMPLETION)
+    return request_row(identity, body, settings, completion=url == COMPLETION)
 
 
-def _row(identity: str | None, body: Fields, settings: Settings, *, completion: bool) -> Row:
+def request_row(identity: str | None, body: Fields, settings: Settings, *, completion: bool) -> Row:
+    """The row of a request's body. Raises Fault for whatever is wrong with it."""
     _refuse(body)
     settings = _settings(body, settings)
     places: dict[str, Path] = {"schema": body.at("response_format"), "grammar": body.at("grammar")}

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
-from edgespec.batch.budget import spend
+from edgespec.batch.budget import deepen, spend
 from edgespec.costs import CostModel
 from edgespec.guard import DebtGuard
 
 _MEMORY = 0.95
 _PLAIN_EVERY = 64
 """Steps with drafts after which a plain one shows what they are compared with."""
+_PIECE = 32
+"""Tokens of the largest step that is measured."""
+_LOOK_SHARE = 0.01
+"""The most that looking at what the drafter would say may add to plain steps."""
 
 
 class Pace:
@@ -23,44 +27,112 @@ class Pace:
         self._guard = DebtGuard()
         self._gain = 1.0
         self._unchecked = 0
+        self._unlooked = 0.0
+        self._planning = 0.0
 
     def plain_step(self, depth: int) -> float:
         """Seconds of a step for a single answer, for comparison."""
         return self.costs.verify(1, depth)
+
+    def again(self, tokens: int) -> float:
+        """Seconds to decode so many tokens of a text once more."""
+        return tokens / _PIECE * self.costs.verify(_PIECE, tokens)
 
     def rate(self, answers: int, depth: int) -> float:
         """Tokens per second that are achieved with so many answers."""
         return self._gain * answers / self.costs.verify(answers, depth)
 
     def pays(self, answers: int, depth: int, limit: int) -> bool:
-        """Whether drafts that are surely right would be worth their time."""
-        rate = self.rate(answers, depth)
-        plain = self.costs.verify(answers, depth)
+        """Whether drafts that are surely right would be worth their time, and may be tried now."""
+        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
+        if self._unchecked >= _PLAIN_EVERY:
+            return False
+        if not self._guard.allows(self.costs.feared(answers + 1, depth), plain):
+            return False
         return any(
             more > rate * (self.costs.verify(answers + more, depth) - plain)
             for more in range(1, limit + 1)
         )
 
+    def further(
+        self,
+        survivals: Sequence[Sequence[float]],
+        growths: Sequence[float],
+        behind: Sequence[int],
+        remaining: Sequence[float],
+        depth: int,
+        limit: int,
+        spent: float,
+    ) -> list[int]:
+        """The answers that the drafter shall look past now; see `deepen`.
+
+        It has to decode `behind` tokens of each before, which serve the `remaining` tokens as well;
+        `spent` seconds went into drafts of this step already.
+        """
+        answers, plain = len(survivals), self.costs.verify(len(survivals), depth)
+        catching_up = [self._catching_up(count, depth) for count in behind]
+        chosen = deepen(
+            survivals,
+            growths,
+            [cost / max(left, 1.0) for cost, left in zip(catching_up, remaining, strict=True)],
+            answers,
+            limit,
+            self.rate(answers, depth),
+            lambda size: self.costs.verify(size, depth),
+            lambda rows: self.costs.draft(depth, rows=rows),
+        )
+        if not chosen and not any(survivals):
+            chosen = self._look(growths, catching_up, depth)
+        size = min(answers + sum(map(len, survivals)) + len(chosen), answers + limit)
+        seconds = self.costs.draft(depth, rows=max(len(chosen), 1))
+        seconds += spent + sum(catching_up[index] for index in chosen)
+        return chosen if self._guard.allows(seconds + self.costs.feared(size, depth), plain) else []
+
     def affordable(self, survivals: Sequence[Sequence[float]], depth: int, limit: int) -> list[int]:
         """How many of each answer's drafts to verify; see `spend`."""
         answers = len(survivals)
-        nothing = [0] * answers
-        if self._unchecked >= _PLAIN_EVERY:
-            return nothing
         rate = self.rate(answers, depth)
         counts = spend(survivals, answers, limit, rate, lambda size: self.costs.verify(size, depth))
-        feared = self.costs.feared(answers + sum(counts), depth)
-        return counts if self._guard.allows(feared, self.costs.verify(answers, depth)) else nothing
+        feared = self.costs.feared(answers + sum(counts), depth) + self._planning
+        allowed = self._guard.allows(feared, self.costs.verify(answers, depth))
+        return counts if allowed else [0] * answers
+
+    def planned(self, seconds: float) -> None:
+        """So much time of the step went into its drafts, whether they are verified or not."""
+        self._planning = seconds
 
     def finished(self, answers: int, drafts: int, emitted: int, depth: int, seconds: float) -> None:
-        """A step without prompts took so long and emitted so many tokens."""
+        """A step without prompts took so long, after its drafts, and emitted so many tokens."""
         plain = self.costs.verify(answers, depth)
         self.costs.observe_verify(answers + drafts, depth, seconds)
         if drafts == 0:
             self._unchecked = 0
+            self._unlooked += seconds
             plain = seconds
         else:
             self._unchecked += 1
         worth = emitted / answers * plain
+        seconds += self._planning
+        self._planning = 0.0
         self._guard.record(seconds, 1, worth)
         self._gain += (1 - _MEMORY) * (max(worth / seconds, 1.0) - self._gain)
+
+    def _catching_up(self, tokens: int, depth: int) -> float:
+        return self.costs.draft(depth) * self.costs.table.draft_row * max(tokens - 1, 0)
+
+    def _look(
+        self, growths: Sequence[float], catching_up: Sequence[float], depth: int
+    ) -> list[int]:
+        """The answer that is cheapest to look past, as often as that is cheap beside plain steps.
+
+        What the drafter says here may be far better than what it said of late, and whether it was
+        right is learnt for nothing.
+        """
+        open_ = [index for index, growth in enumerate(growths) if growth]
+        if not open_:
+            return []
+        nearest = min(open_, key=catching_up.__getitem__)
+        if self._unlooked * _LOOK_SHARE < catching_up[nearest] + self.costs.draft(depth):
+            return []
+        self._unlooked = 0.0
+        return [nearest]

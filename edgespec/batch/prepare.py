@@ -56,13 +56,21 @@ class Preparer:
         try:
             if row.prompt is None:
                 format_ = self._chat_format()
-                return format_.tokens(row.messages), (*settings.stop, *format_.stop)
+                self._require_tools(row, format_)
+                tokens = format_.tokens(row.messages, row.tools)
+                return tokens, (*settings.stop, *format_.stop)
             tokens = self._tokens(row.prompt, settings)
         except EdgespecError as error:
             raise Fault(str(error), row.places["prompt"]) from None
         if not tokens:
             raise Fault("the prompt is empty", row.places["prompt"])
         return tokens, settings.stop
+
+    def _require_tools(self, row: Row, format_: ChatFormat) -> None:
+        turns = any(message.calls or message.role is Role.TOOL for message in row.messages)
+        if (row.tools or turns) and not format_.calls_tools:
+            place = row.places.get("tools", row.places["prompt"])
+            raise Fault("the model's chat template has no tools in a form that is known", place)
 
     def _tokens(self, prompt: str, settings: Settings) -> list[int]:
         if settings.raw or not self._has_template:

@@ -17,8 +17,8 @@ _PREFILL = 0.2
 class Progress:
     """A moment of a batch. Rates are of this run; `eta` is in seconds, None before any row.
 
-    `drafts` is the mean number of drafts per step of the target, and `acceptance` how many of
-    them were right.
+    Neither counts rests, of which `resting` gives the reason, empty while it works. `drafts` is
+    the mean number of drafts per step of the target, and `acceptance` how many of them were right.
     """
 
     rows: int
@@ -32,6 +32,7 @@ class Progress:
     drafts: float
     acceptance: float | None
     eta: float | None
+    resting: str = ""
 
 
 class ProgressMeter:
@@ -48,7 +49,8 @@ class ProgressMeter:
         self._bytes_left = 0
         self._work = 0.0
         self._clock = clock
-        self._begin = clock()
+        self._begin = self._last = clock()
+        self._rested = 0.0
 
     def expect(self, weight: int) -> None:
         """A row of `weight` bytes is still to be done."""
@@ -65,19 +67,24 @@ class ProgressMeter:
 
     def now(self, lengths: LengthModel, load: Load, unfinished: int = 0) -> Progress:
         """The moment; `unfinished` tokens belong to rows that are not done yet."""
-        seconds = max(self._clock() - self._begin, 1e-9)
+        now = self._clock()
+        if load.resting:
+            self._rested += now - self._last
+        self._last = now
+        seconds = max(now - self._begin - self._rested, 1e-9)
         return Progress(
             rows=self._rows,
             done=self._done,
             failed=self._failed,
             active=load.active,
             tokens=load.tokens,
-            seconds=seconds,
+            seconds=now - self._begin,
             rows_per_second=(self._done - self._before) / seconds,
             tokens_per_second=load.tokens / seconds,
             drafts=load.drafted / load.steps if load.steps else 0.0,
             acceptance=load.accepted / load.drafted if load.drafted else None,
             eta=self._eta(lengths, unfinished, seconds),
+            resting=load.resting,
         )
 
     def _eta(self, lengths: LengthModel, unfinished: int, seconds: float) -> float | None:

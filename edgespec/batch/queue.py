@@ -2,6 +2,7 @@
 
 from edgespec.batch.sequences import Sequences, common
 from edgespec.batch.stream import Stream
+from edgespec.batch.tasks import Task
 
 _WORTH_WAITING = 16
 """Tokens of a prompt that it pays to wait for until a neighbour has decoded them."""
@@ -31,6 +32,10 @@ class Queue:
     def put_back(self, stream: Stream) -> None:
         """One that was under way."""
         self._waiting.append((0, stream))
+
+    def discard(self, task: Task) -> None:
+        """Forget a task, if it waits."""
+        self._waiting = [entry for entry in self._waiting if entry[1].task is not task]
 
     def take(self, live: list[Stream]) -> Stream | None:
         """The next one that fits beside those that are live; None if there is none for now."""

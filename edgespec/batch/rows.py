@@ -1,5 +1,6 @@
 """One row of a batch: what it asks for, whatever format it was written in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,7 +72,8 @@ class Settings:
 class Row:
     """One request. Either `prompt` or `messages` is there.
 
-    `id` is what the file calls it (any JSON scalar), None if it does not. `places` says where the
+    `id` is what the file calls it (any JSON scalar), None if it does not. `tools` are those that
+    the model may call, as OpenAI's API describes them. `places` says where the
     row's line has what can only be found wrong later, by a model: "prompt", "grammar", "schema".
     """
 
@@ -82,3 +84,4 @@ class Row:
     places: dict[str, Path] = field(default_factory=dict)
     completion: bool = False
     """True for a request to OpenAI's /v1/completions."""
+    tools: tuple[Mapping[str, Any], ...] = ()

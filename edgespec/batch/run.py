@@ -6,7 +6,7 @@ from time import monotonic
 from zlib import crc32
 
 from edgespec.batch.answers import Answers, Failure
-from edgespec.batch.formats import Format, located
+from edgespec.batch.formats import Format
 from edgespec.batch.journal import Record
 from edgespec.batch.ledger import Ledger
 from edgespec.batch.lengths import LengthModel
@@ -114,11 +114,12 @@ class Batch:
         try:
             requests = self._preparer.requests(row)
         except Fault as fault:
-            raise located(fault, decode_line(data)) from None
+            raise self._format.located(fault, decode_line(data)) from None
         weight = self._source.weight(number)
         expected = self._sample_lengths.expected(weight, row.settings.max_tokens)
         self._open[number] = _Open(row, crc32(data), [None] * len(requests))
-        return [Task(number, n, request, expected) for n, request in enumerate(requests)]
+        count = len(requests)
+        return [Task(number, n, request, expected, count) for n, request in enumerate(requests)]
 
     def _take(self, outcome: Outcome) -> None:
         number = outcome.task.row

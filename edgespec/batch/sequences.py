@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgespec.batch.layout import Layout
-from edgespec.protocols import Held, OrderedContext, Row
+from edgespec.protocols import Held, OrderedContext, Row, Saving
 
 _LEAST = 512
 """Positions from which on it is worth while to lay them out anew."""
@@ -30,14 +30,19 @@ class Sequences:
     A text that begins like one that is, or was, in the context takes that beginning over (as
     Prompt Cache does: Gim et al. 2023, arXiv:2311.04934). What a released slot holds stays until
     its sequence or its room is needed. Room is used once and then laid out anew, before it is so
-    scattered that attention spends its time with what is not there any more.
+    scattered that attention spends its time with what is not there any more. `held` is what
+    sequence 0 holds in the beginning, of which `prompt` tokens were a prompt; the others are empty.
     """
 
-    def __init__(self, context: OrderedContext, count: int) -> None:
+    def __init__(
+        self, context: OrderedContext, count: int, held: Sequence[int] = (), prompt: int = 0
+    ) -> None:
         self._context = context
         self._slots = [Slot(number) for number in range(count)]
+        self._slots[0].tokens = list(held)
+        self._slots[0].wide = min(Layout(prompt, context.n_batch).wide, len(held))
         self._clock = 0
-        self._laid = 0
+        self._laid = len(held)
         """Positions that were used since they were laid out, whether they still count or not."""
         self._limit = 0
         self.room = context.n_ctx
@@ -81,6 +86,20 @@ class Sequences:
         slot.live = False
         slot.used = self._clock
 
+    def keep(self, tokens: Sequence[int]) -> list[int]:
+        """Hold as much of `tokens` as some slot does in sequence 0, and nothing else.
+
+        Returns what is held. No slot may be live.
+        """
+        best = max(self._slots, key=lambda slot: common(slot.tokens, tokens))
+        held = best.tokens[: common(best.tokens, tokens)]
+        if best.sequence != 0:
+            self._context.truncate(0, sequence=0)
+            self._context.copy(best.sequence, 0, len(held))
+        self._context.truncate(len(held), sequence=0)
+        self._context.compact([Held(0, 0, 0)] if held else [])
+        return held
+
     def make_room(self, count: int) -> bool:
         """See that `count` more positions fit; False if they cannot beside what is live."""
         if self._laid + count <= self._limit:
@@ -103,6 +122,17 @@ class Sequences:
         slot.tokens.append(token)
         self._laid += 1
         return Row(token, len(slot.tokens) - 1, slot.sequence, output)
+
+    def load(self, slot: Slot, tokens: Sequence[int], state: bytes) -> None:
+        """Let a slot hold `tokens` as a Saving context kept them, if there is room."""
+        assert isinstance(self._context, Saving)
+        if not self.make_room(len(tokens)):
+            return
+        self.truncate(slot, 0)
+        slot.parent, slot.shared = None, 0
+        if self._context.load(state, len(tokens), sequence=slot.sequence):
+            slot.tokens = list(tokens)
+            self._laid += len(tokens)
 
     def truncate(self, slot: Slot, length: int) -> None:
         """Keep the first `length` positions of a slot; others keep what they share with it."""

@@ -2,18 +2,26 @@
 
 from collections import deque
 from contextlib import closing
+from dataclasses import replace
 
+from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Answered, Failed, Load, Outcome, Task
 from edgespec.engine import Engine
 from edgespec.errors import InvalidInput
-from edgespec.events import Finish, Notice
+from edgespec.events import Finish, Notice, Round
 
 
 class SequentialExecutor:
-    """Answers tasks by an engine, in the order in which they came; see Executor."""
+    """Answers tasks by an engine, in the order in which they came; see Executor.
 
-    def __init__(self, engine: Engine) -> None:
+    It rests between rounds where `manners` ask for it; they are the engine's clock, too.
+    """
+
+    width = 1
+
+    def __init__(self, engine: Engine, manners: Manners) -> None:
         self._engine = engine
+        self._manners = manners
         self._tasks: deque[Task] = deque()
         self._stopped = False
         self._load = Load()
@@ -21,7 +29,7 @@ class SequentialExecutor:
     @property
     def load(self) -> Load:
         """One task at most is active."""
-        return self._load
+        return replace(self._load, resting=self._manners.resting)
 
     @property
     def wants(self) -> bool:
@@ -49,7 +57,8 @@ class SequentialExecutor:
 
     def _answer(self, task: Task) -> Outcome | None:
         pieces: list[str] = []
-        with closing(self._engine.generate(task.request)) as events:
+        self._rest()
+        with closing(self._engine.generate(task.request, self._rest)) as events:
             for event in events:
                 if self._stopped:
                     break
@@ -60,6 +69,9 @@ class SequentialExecutor:
                     self._count(event)
                     return Answered(task, "".join(pieces), event.reason, event.stats)
         return None
+
+    def _rest(self, _: Round | None = None) -> None:
+        self._manners.rest(lambda: self._stopped)
 
     def _count(self, finish: Finish) -> None:
         load, stats = self._load, finish.stats

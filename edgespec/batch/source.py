@@ -23,10 +23,11 @@ class Source:
     """The lines of a file that hold anything, called rows and counted from 0.
 
     Memory grows by a few bytes a row: the text stays in the file, which must not change meanwhile.
-    `digest` is the SHA-256 of its `size` bytes.
+    `digest` is the SHA-256 of its `size` bytes. `lines` are the numbers of the rows' lines where
+    the file was made of another one.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, lines: "array[int] | None" = None) -> None:
         self.name = name
         self._file = file
         self._starts = array("Q")
@@ -34,6 +35,7 @@ class Source:
         self._lines = array("Q")
         self.size = 0
         self.digest = self._scan()
+        self._lines = lines or self._lines
         self._state = self._look()
 
     def __len__(self) -> int:
@@ -108,16 +110,23 @@ class Source:
 
 def open_source(name: str) -> Source:
     """The file `name`, or all of stdin for "-". Raises InvalidInput if it cannot be read."""
+    return Source(open_input(name), shown(name))
+
+
+def open_input(name: str) -> IO[bytes]:
+    """As `open_source`, but the file itself, which can be read at any place."""
     if name == "-":
-        return Source(_stdin(), "stdin")
-    path = Path(name)
+        return _stdin()
     try:
-        file = path.open("rb")
-        if file.seekable():
-            return Source(file, name)
-        return Source(_spooled(file), name)
+        file = Path(name).open("rb")  # noqa: SIM115 (whoever asked closes it)
+        return file if file.seekable() else _spooled(file)
     except OSError as error:
         raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
+
+
+def shown(name: str) -> str:
+    """What an input is called."""
+    return "stdin" if name == "-" else name
 
 
 def _stdin() -> IO[bytes]:
@@ -131,4 +140,5 @@ def _spooled(stream: IO[bytes]) -> IO[bytes]:
     file = TemporaryFile()  # noqa: SIM115 (the source closes it)
     shutil.copyfileobj(stream, file, _CHUNK)
     file.flush()
+    file.seek(0)
     return file

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from edgespec.batch.layout import Layout
 from edgespec.batch.sequences import Slot
 from edgespec.batch.tasks import Answered, Task
-from edgespec.events import FinishReason, Stats
+from edgespec.events import FinishReason, Source, Stats, Token
 from edgespec.protocols import Logits, Tokenizer
+from edgespec.sampling.logprobs import logprobs
 from edgespec.sampling.sampler import Sampler
 from edgespec.text import TextStream
 
@@ -36,10 +37,13 @@ class Stream:
         self.task = task
         self.layout = layout
         self.sampler = sampler
-        self.history = list(task.request.prompt)
+        self.history = list(task.request.tokens)
         self.slot: Slot | None = None
         """Where its tokens are decoded; None while it waits for room."""
-        self.emitted = self.drafted = self.accepted = self.rounds = self.cached = 0
+        self.emitted = len(task.request.begun)
+        self.drafted = self.accepted = self.rounds = self.cached = 0
+        self.proposer = Source.SUFFIX
+        """Who proposed the drafts under way; what samples agree on counts as a match in text."""
         self.reason: FinishReason | None = None
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
@@ -47,6 +51,9 @@ class Stream:
         self._pieces: list[str] = []
         self._ties = 0
         self._times = _Times(now)
+        for token in task.request.begun:
+            sampler.accept(token)
+            self._pieces.append(self._text.push(tokenizer.piece(token)))
 
     @property
     def decoded(self) -> int:
@@ -83,18 +90,30 @@ class Stream:
             left = min(left, most - self.emitted - 1)
         return max(left, 0)
 
-    def emit(self, logits: Logits) -> int:
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends the answer."""
+        return self._tokenizer.is_eog(token)
+
+    def emit(self, logits: Logits, draft: int | None = None) -> int:
         """Choose the next token by the logits behind the last one, shape (n_vocab,).
 
         Raises what Sampler.choose does.
         """
-        choice = self.sampler.choose(logits, len(self.history))
+        position = len(self.history)
+        choice = self.sampler.choose(logits, position)
         self.sampler.accept(choice.token)
         self.history.append(choice.token)
         self.emitted += 1
         self._ties += choice.tie
         self._pieces.append(self._text.push(self._tokenizer.piece(choice.token)))
         self.reason = self._end(choice.token)
+        if self.task.listen:
+            source = self.proposer if choice.token == draft else Source.TARGET
+            count = self.task.request.logprobs
+            found = None if count is None else logprobs(logits, choice.token, count)
+            piece = self._pieces[-1]
+            token = Token(choice.token, piece, source, position, self.rounds, choice.tie, found)
+            self.task.listen(token)
         return choice.token
 
     def verified(self, drafts: Sequence[int], emitted: Sequence[int]) -> None:
@@ -130,8 +149,8 @@ class Stream:
             decode=now - times.first,
             plain_step=plain_step,
         )
-        text = "".join(self._pieces) + self._text.finish()
-        return Answered(self.task, text, self.reason, stats)
+        rest = self._text.finish()
+        return Answered(self.task, "".join(self._pieces) + rest, self.reason, stats, rest)
 
     def _end(self, token: int) -> FinishReason | None:
         if self._tokenizer.is_eog(token):

@@ -1,15 +1,19 @@
 """How loaded models are put to work on a batch: as many answers at a time as pay."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from time import perf_counter
 
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.continuous import ContinuousExecutor
 from edgespec.batch.drafts import Drafts
+from edgespec.batch.manners import Manners
 from edgespec.batch.pace import Pace
+from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
+from edgespec.engine import Engine
 from edgespec.loading import Parts
 from edgespec.protocols import OrderedContext, Rollback
 from edgespec.sources.suffix import SuffixMatch
@@ -19,28 +23,82 @@ MOST = 32
 
 
 @contextmanager
-def working(parts: Parts, width: int | None, *, speculate: bool) -> Iterator[Executor]:
+def working(
+    parts: Parts, width: int | None, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
     """An executor of `width` answers at a time (None: as many as measurement says), then frees all.
 
     Models that cannot take single tokens back answer one prompt after the other.
     """
-    context = parts.context
-    if context.rollback is not Rollback.ANY or not isinstance(context, OrderedContext):
-        with parts.engine([SuffixMatch()] if speculate else []) as engine:
-            yield SequentialExecutor(engine)
+    context = shared_context(parts)
+    if context is None:
+        sources = [SuffixMatch()] if speculate else []
+        with parts.engine(sources, clock=manners.now) as engine:
+            yield SequentialExecutor(engine, manners)
         return
-    costs = parts.policy.costs
-    width = width or best_width(costs)
-    pace = Pace(costs)
-    drafts = Drafts(pace, parts.acceptance) if speculate else None
-    batcher = Batcher(parts.target, context, pace, width, parts.n_ctx, drafts)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context.abort)
+    width = width or best_width(parts.policy.costs)
+    batcher = batcher_of(parts, context, width, manners.now, speculate=speculate)
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
     try:
         yield executor
     finally:
         executor.close()
         parts.thread.shutdown(wait=True)
         parts.close()
+
+
+@contextmanager
+def sharing(
+    parts: Parts, engine: Engine, width: int, manners: Manners, *, speculate: bool
+) -> Iterator[Executor]:
+    """As `working`, while `engine`, which was made of `parts` and goes on to own them, rests."""
+    context = shared_context(parts)
+    if context is None or width == 1:
+        yield SequentialExecutor(engine, manners)
+        return
+    with engine.lent() as held:
+        batcher = batcher_of(
+            parts, context, width, manners.now, speculate=speculate, held=tuple(held)
+        )
+        held.clear()
+        executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+        with closing(executor):
+            yield executor
+
+
+def shared_context(parts: Parts) -> OrderedContext | None:
+    """The target's context if several answers at a time can share it."""
+    context = parts.context
+    if context.rollback is Rollback.ANY and isinstance(context, OrderedContext):
+        return context
+    return None
+
+
+def batcher_of(
+    parts: Parts,
+    context: OrderedContext,
+    width: int,
+    clock: Callable[[], float] = perf_counter,
+    *,
+    speculate: bool,
+    held: Sequence[int] = (),
+    prompt: int = 0,
+) -> Batcher:
+    """A batcher of `width` answers at a time over the `context` of `parts`.
+
+    Its sequence 0 holds `held`, of which `prompt` tokens were a prompt, and nothing else.
+    """
+    pace = Pace(parts.policy.costs)
+    drafts = Drafts(pace, parts.acceptance, _drafter(parts)) if speculate else None
+    return Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, clock, held, prompt)
+
+
+def _drafter(parts: Parts) -> BatchDrafter | None:
+    """The drafter, if it can draft for several answers."""
+    if parts.drafter is None or parts.drafter.context.max_outputs == 1:
+        return None
+    context = parts.drafter.context
+    return BatchDrafter(context, parts.target.tokenizer.n_vocab, context.max_outputs)
 
 
 def best_width(costs: CostModel) -> int:

@@ -1,14 +1,14 @@
 """A drafter's context that is spoken to in the target's tokens."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from edgespec.bridging.respelling import Respelling
 from edgespec.bridging.words import CommonWords
 from edgespec.cache import Cache
-from edgespec.protocols import Context, Logits, Rollback, Row, Tokenizer
+from edgespec.protocols import Context, Logits, Losable, Rollback, Row, Tokenizer
 
 UNLIKELY = -1e4
 """The logit of tokens that a bridge cannot propose: finite, as a grammar may leave no other."""
@@ -109,6 +109,11 @@ class BridgedContext(ABC):
     def restore(self, state: bytes, length: int) -> bool:
         """Keep the first `length` tokens."""
         return self.truncate(length)
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Have the loss of the drafter's device reported."""
+        if isinstance(self._inner, Losable):
+            self._inner.on_loss(report)
 
     def abort(self) -> None:
         """Stop the drafter's decode in progress, from any thread."""

@@ -21,6 +21,7 @@ _COMPLETE = "_EDGESPEC_COMPLETE"
 _COMMANDS = {
     "bench": "edgespec.cli.bench:bench",
     "batch": "edgespec.cli.batch:batch",
+    "worker": "edgespec.cli.worker:worker",
     "chat": "edgespec.cli.chat:chat",
     "completion": "edgespec.cli.completion:completion",
     "doctor": "edgespec.cli.doctor:doctor",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "plan": "edgespec.cli.plan:plan",
     "pull": "edgespec.cli.pull:pull",
     "run": "edgespec.cli.run:run",
+    "serve": "edgespec.cli.serve:serve",
     "simulate": "edgespec.cli.simulate:simulate",
 }
 

@@ -12,8 +12,10 @@ from edgespec.cli.batch_view import Stdout, totals, view
 from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.options import (
     ENVIRONMENT,
+    CrewSettings,
     ModelSettings,
     SamplingSettings,
+    crew_options,
     model_options,
     read_file,
     read_json,
@@ -55,7 +57,6 @@ class _Files:
     order: str
     strict: bool
     as_json: bool
-    parallel: int | None
 
 
 @click.command(context_settings=ENVIRONMENT)
@@ -71,9 +72,9 @@ class _Files:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "openai", "text"]),
+    type=click.Choice(["jsonl", "openai", "text", "csv", "parquet"]),
     show_default="by its name and first row",
-    help="What INPUT is: rows of JSON, OpenAI batch requests, or a prompt a line.",
+    help="What INPUT is: rows of JSON, OpenAI batch requests, a prompt a line, or a table.",
 )
 @click.option(
     "--order",
@@ -83,13 +84,7 @@ class _Files:
     help="Write answers in the input's order, or as they are completed.",
 )
 @click.option("--strict", is_flag=True, help="Refuse an input with rows that cannot be used.")
-@click.option(
-    "--parallel",
-    type=click.IntRange(1, 128),
-    metavar="N",
-    show_default="as many as pay, by measurement",
-    help="Rows to answer at a time.",
-)
+@crew_options
 @click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
 @model_options
 @system_option
@@ -117,8 +112,8 @@ def batch(
     form: str | None,
     order: str,
     strict: bool,
-    parallel: int | None,
     samples: int,
+    crew: CrewSettings,
     model: ModelSettings,
     system: str | None,
     sampling: SamplingSettings,
@@ -134,6 +129,8 @@ def batch(
     """
     if grammar is not None and json_schema is not None:
         raise click.UsageError("--grammar and --json-schema exclude each other")
+    if crew.workers is not None and crew.ray is not None:
+        raise click.UsageError("--workers and --ray exclude each other")
     if raw and system is not None:
         raise click.UsageError("--raw and --system exclude each other")
     if as_json and output == _STREAM:
@@ -150,8 +147,8 @@ def batch(
         samples=samples,
     ).shaped(grammar, json_schema)
     path = _regular(output)
-    files = _Files(source, path, form, order, strict, as_json, parallel)
-    _Command(files, model, settings, seeded=sampling.seed is not None).run(stats=stats)
+    files = _Files(source, path, form, order, strict, as_json)
+    _Command(files, model, crew, settings, seeded=sampling.seed is not None).run(stats=stats)
 
 
 def _regular(output: str) -> Path | None:
@@ -169,21 +166,27 @@ class _Command:
     """One call: from files to a batch that runs, and what is said about it."""
 
     def __init__(
-        self, files: _Files, model: ModelSettings, settings: "Settings", *, seeded: bool
+        self,
+        files: _Files,
+        model: ModelSettings,
+        crew: CrewSettings,
+        settings: "Settings",
+        *,
+        seeded: bool,
     ) -> None:
         self._files = files
         self._model = model
+        self._crew = crew
         self._settings = settings
         self._seeded = seeded
 
     def run(self, *, stats: bool) -> None:
         """All of it."""
-        from edgespec.batch.source import open_source
-
         with ExitStack() as stack, Interrupts() as interrupts:
-            source = open_source(self._files.source)
+            source, form = self._open()
             stack.callback(source.close)
-            form = self._format(source)
+            if form.note:
+                diagnostics.note(form.note)
             if self._files.strict:
                 _require_usable(source, form, self._settings)
             ledger = self._ledger(source, form, stack)
@@ -200,10 +203,11 @@ class _Command:
             diagnostics.note(f"{found.failed} {rows} no answer; their lines say why")
             raise click.exceptions.Exit(ExitCode.ROWS_FAILED)
 
-    def _format(self, source: "Source") -> "Format":
-        from edgespec.batch.formats import FORMATS, FormatName, detect
+    def _open(self) -> "tuple[Source, Format]":
+        from edgespec.batch.formats import FormatName, open_rows
 
-        return FORMATS[FormatName(self._files.form)] if self._files.form else detect(source)
+        form = self._files.form
+        return open_rows(self._files.source, FormatName(form) if form else None)
 
     def _ledger(self, source: "Source", form: "Format", stack: ExitStack) -> "Ledger":
         """What is finished so far. Without --seed, the one that was drawn in the beginning."""
@@ -255,22 +259,20 @@ class _Command:
     ) -> "Scan":
         from edgespec.batch.prepare import Preparer
         from edgespec.batch.run import Batch
-        from edgespec.batch.workers import MOST, working
-        from edgespec.cli.session import open_parts
+        from edgespec.cli.crew import open_crew
 
-        width = self._files.parallel
-        parts = open_parts(self._model, interrupts, max(width or MOST, 2))
-        executor = stack.enter_context(
-            working(parts, width, speculate=not self._model.no_speculate)
-        )
+        left = len(source) - ledger.found.rows
+        crew = stack.enter_context(open_crew(self._model, self._crew, left, interrupts))
         interrupts.check()
-        preparer = Preparer(parts.target, parts.n_ctx, speculate=not self._model.no_speculate)
-        answers = self._answers(form, source, parts.target.description)
-        batch = Batch(source, form, self._settings, preparer, answers, executor, ledger)
+        preparer = Preparer(crew.model, crew.n_ctx, speculate=not self._model.no_speculate)
+        answers = self._answers(form, source, crew.description)
+        batch = Batch(source, form, self._settings, preparer, answers, crew.executor, ledger)
         interrupts.stop = batch.stop
         with view(as_json=self._files.as_json) as show:
             for progress in batch.run():
                 show(progress)
+        if note := crew.executor.load.note:
+            diagnostics.note(note)
         if interrupts.pressed:
             again = "" if self._files.output is None else "; the same command goes on from there"
             done = batch.progress.done

@@ -71,6 +71,7 @@ def totals(progress: "Progress") -> str:
 
 def _line(progress: "Progress") -> str:
     parts = [
+        *([f"paused: {progress.resting}"] if progress.resting else []),
         f"{progress.done}/{progress.rows} rows",
         *([f"{progress.failed} failed"] if progress.failed else []),
         "ETA ?" if progress.eta is None else f"ETA {_duration(progress.eta)}",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,24 @@ from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ENVIRONMENT, names_and_files
 from edgespec.cli.output import Output, printable
+from edgespec.errors import EdgespecError
 
 if TYPE_CHECKING:
     from edgespec.benchmark import Comparison
+    from edgespec.catalog import Pair
     from edgespec.costs import CostTable
     from edgespec.engine import Engine
 
 _WIDTH = 40
+
+
+def _page(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """A page that can be written, known before minutes of measuring."""
+    if path and path.suffix not in (".html", ".md"):
+        raise click.BadParameter(f"{path} is neither .html nor .md")
+    if path and not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"{path.absolute().parent} is not a folder")
+    return path
 
 
 @click.command(context_settings=ENVIRONMENT, short_help="Measure this machine with a model.")
@@ -42,6 +54,10 @@ _WIDTH = 40
     "--calibrate", is_flag=True,
     help="Only measure what steps cost, anew even if that is known.",
 )  # fmt: skip
+@click.option(
+    "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), callback=_page,
+    help="Also write a page to show to others: FILE.html or FILE.md.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench(
     model: str | None,
@@ -50,6 +66,7 @@ def bench(
     threads: int | None,
     tokens: int,
     calibrate: bool,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Show what steps of a model cost here, then answer prompts with and without speculation.
@@ -64,15 +81,17 @@ def bench(
     with Interrupts() as interrupts:
         with diagnostics.Progress() as progress:
 
-            def report(what: str, fraction: float) -> bool:
+            def show(what: str, fraction: float) -> bool:
                 interrupts.check()
                 progress.show(what, fraction)
                 return True
 
-            engine = load(pair, options, report)
+            engine = load(pair, options, show)
         with engine:
             table = engine.costs.table
             found = [] if calibrate else _compare(engine, tokens, interrupts)
+    if report:
+        _write_page(report, pair, table, found)
     if as_json:
         text = json.dumps({"model": pair.name, **_numbers(table, found)})
     else:
@@ -91,6 +110,20 @@ def _compare(engine: "Engine", tokens: int, interrupts: Interrupts) -> "list[Com
             found.append(comparison)
             progress.show("answering", len(found) / (len(PROMPTS) * len(TEMPERATURES)))
     return found
+
+
+def _write_page(
+    path: Path, pair: "Pair", table: "CostTable", answers: "Sequence[Comparison]"
+) -> None:
+    from edgespec.benchmark_page import Findings, write
+    from edgespec.doctor import collect
+
+    drafter = pair.drafter.stem if pair.drafter else None
+    findings = Findings(collect({}), pair.target.stem, drafter, table, answers)
+    try:
+        write(findings, path)
+    except OSError as error:
+        raise EdgespecError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _plot(table: "CostTable") -> list[str]:

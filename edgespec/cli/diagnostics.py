@@ -82,6 +82,8 @@ def stats_line(stats: "Stats", seed: int) -> str:
     parts.append(f"TTFT {stats.ttft:.2f} s")
     if stats.acceptance_rate is not None:
         parts.append(f"acceptance {stats.acceptance_rate:.0%}")
+    elif stats.speedup is not None:
+        parts.append("nothing drafted, since it would not have paid")
     if stats.mean_accepted_length is not None:
         parts.append(f"mean accepted length {stats.mean_accepted_length:.2f}")
     if stats.ties:

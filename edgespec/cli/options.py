@@ -71,6 +71,17 @@ class SamplingSettings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CrewSettings:
+    """Who works on a batch, and how considerately."""
+
+    parallel: int | None
+    workers: int | None
+    ray: str | None
+    nice: int
+    pause_on_battery: bool
+
+
 def model_options(command: _Command) -> _Command:
     """Give `command` the options about models, as a ModelSettings called `model`."""
     return _grouped(command, "model", ModelSettings, _MODEL)
@@ -79,6 +90,11 @@ def model_options(command: _Command) -> _Command:
 def sampling_options(command: _Command) -> _Command:
     """Give `command` the options about sampling, as a SamplingSettings called `sampling`."""
     return _grouped(command, "sampling", SamplingSettings, _SAMPLING)
+
+
+def crew_options(command: _Command) -> _Command:
+    """Give `command` the options about who works, as a CrewSettings called `crew`."""
+    return _grouped(command, "crew", CrewSettings, _CREW)
 
 
 system_option = click.option("-s", "--system", metavar="TEXT", help="System message.")
@@ -100,6 +116,14 @@ def read_json(context: click.Context, parameter: click.Parameter, value: str | N
     """Callback of an option that names a file or holds a JSON object itself: the text."""
     inline = value is not None and value.lstrip().startswith("{")
     return value if inline else read_file(context, parameter, value)
+
+
+def _connect(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Callback of --rpc, which only adds to the devices that all else chooses from."""
+    if value is not None:
+        from edgespec.devices import connect
+
+        connect([endpoint.strip() for endpoint in value.split(",")])
 
 
 def names_and_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -139,6 +163,13 @@ placement_options = (
         metavar="N",
         show_default="by plan",
         help="Layers of the target on its device; -1 = all.",
+    ),
+    click.option(
+        "--rpc",
+        metavar="HOST:PORT,...",
+        callback=_connect,
+        expose_value=False,
+        help="Machines that run edgespec worker, whose memory layers may go to, too.",
     ),
     click.option("--drafter-device", metavar="NAME", help="The drafter's device, CPU for none."),
     click.option(
@@ -188,6 +219,34 @@ _MODEL = (
     ),
     click.option("--no-speculate", is_flag=True, help="Decode plainly, without any drafts."),
     *placement_options,
+)
+_CREW = (
+    click.option(
+        "--parallel",
+        type=click.IntRange(1, 128),
+        metavar="N",
+        show_default="as many as pay, by measurement",
+        help="Rows to answer at a time.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        show_default="by plan",
+        help="Processes here that share the rows and the processors, each with its own model.",
+    ),
+    click.option(
+        "--ray", metavar="ADDRESS", help="Share the rows out over the nodes of a Ray cluster."
+    ),
+    click.option(
+        "--nice",
+        type=click.IntRange(0, 19),
+        metavar="N",
+        default=10,
+        show_default=True,
+        help="How far to stand back behind other processes; 0 = as important as they are.",
+    ),
+    click.option("--pause-on-battery", is_flag=True, help="Rest while this machine is on battery."),
 )
 _SAMPLING = (
     click.option(

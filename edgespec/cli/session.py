@@ -38,17 +38,20 @@ class Reader(Protocol):
 
 def open_engine(settings: ModelSettings, interrupts: Interrupts) -> Engine:
     """Load the models that `settings` name. Ctrl+C raises KeyboardInterrupt."""
-    options = _options(settings)
+    options = load_options(settings)
     return _loaded(settings, interrupts, lambda pair, *told: load(pair, options, *told))
 
 
-def open_parts(settings: ModelSettings, interrupts: Interrupts, sequences: int) -> Parts:
+def open_parts(
+    settings: ModelSettings, interrupts: Interrupts, sequences: int, *, alone: bool = False
+) -> Parts:
     """Load the models that `settings` name for `sequences` answers at a time; as open_engine."""
-    options = replace(_options(settings), sequences=sequences)
+    options = replace(load_options(settings), sequences=sequences, alone=alone)
     return _loaded(settings, interrupts, lambda pair, *told: load_parts(pair, options, *told))
 
 
-def _options(settings: ModelSettings) -> LoadOptions:
+def load_options(settings: ModelSettings) -> LoadOptions:
+    """What `settings` ask for."""
     return LoadOptions(
         n_ctx=settings.context or 0,
         threads=settings.threads or 0,

@@ -3,21 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edgespec import balance, cpu_sets, measurements, paths
+from edgespec import balance, cpu_sets, headers, measurements, paths
 from edgespec.balance import Balance
 from edgespec.catalog import Pair
 from edgespec.cpu_sets import CpuSet
 from edgespec.errors import InvalidInput
 from edgespec.events import Source
-from edgespec.gguf_header import read_header
 from edgespec.measurements import MeasurementStore
 from edgespec.placement.choose import Known
 from edgespec.placement.question import KV_TYPES, Question
 from edgespec.placement.records import Placement
 from edgespec.topology import detect
-
-ONNX = ".onnx"
-"""The extension of models that no plan places: their engine chooses by measurement."""
 
 DEFAULT_CONTEXT = 8192
 """Tokens of context that are enough unless more are asked for."""
@@ -27,19 +23,20 @@ def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17
     """What to place of `pair`, whose target gives `outputs` rows of logits at once.
 
     Raises the ModelUnavailable family for files that cannot be used, InvalidInput for a cache of
-    an unknown type and for ONNX models, which are not placed by a plan.
+    a type that is unknown, or that an ONNX target cannot have.
     """
-    for file in files(pair):
-        if file.suffix == ONNX:
-            raise InvalidInput(
-                f"where {file.name} runs is found out when it is loaded, not planned",
-                "plan the target alone with --no-speculate",
-            )
     if kv_type not in KV_TYPES:
         raise InvalidInput(f"there is no cache of type {kv_type!r}", f"take {', '.join(KV_TYPES)}")
-    target = read_header(pair.target)
-    drafter = read_header(pair.drafter) if pair.drafter else None
+    target = headers.read(pair.target)
+    drafter = headers.read(pair.drafter) if pair.drafter else None
     size = n_ctx or min(target.context_length, DEFAULT_CONTEXT)
+    if headers.is_onnx(pair.target):
+        if kv_type != KV_TYPES[0]:
+            raise InvalidInput(
+                f"the cache of {pair.target.name} has the type that its graph says",
+                "leave out --kv-type",
+            )
+        size = min(size, target.context_length)
     return Question(pair.name, target, drafter, size, kv_type, outputs)
 
 
@@ -72,8 +69,7 @@ def costs_key(
 ) -> str:
     """Under which key the costs of `pair` are kept: for another placement or other processors than
     usual (None), they are others."""
-    placed = placement is None or placement.drafter
-    drafts = pair.drafter and (placed or pair.drafter.suffix == ONNX)
+    drafts = pair.drafter and (placement is None or placement.drafter)
     usual = cpu_sets.default(detect.here()).cpus
     unusual: list[object] = []
     if balanced and (balanced.single, balanced.batch) != (usual, usual):

@@ -180,6 +180,8 @@ class _Judge:
 
     def _other_caches(self, best: Option) -> list[Judged]:
         """The same with a smaller cache: never chosen by itself, because it changes the text."""
+        if not self._target.placeable:
+            return []
         at = KV_TYPES.index(self._question.kv_type)
         found = []
         for kv_type in KV_TYPES[at + 1 :]:

@@ -47,6 +47,7 @@ def placements(
     not there.
     """
     _check(machine, pins)
+    _check_placeable(target, drafter, pins)
     for place in _drafter_places(machine, drafter, pins):
         for layout in _target_places(machine, target, drafter, place, pins):
             yield Placement(layout, place, n_ctx, kv_type)
@@ -67,7 +68,8 @@ def _drafter_places(
         yield pins.drafter
         return
     yield CPU
-    yield from (device.name for device in machine.devices)
+    if drafter.placeable:
+        yield from (device.name for device in machine.devices)
     yield None
 
 
@@ -76,7 +78,7 @@ def _target_places(
 ) -> Iterator[TargetPlace]:
     if not pins.layers and pins.device in (None, CPU):
         yield TargetPlace()
-    if pins.layers == 0 or pins.device == CPU:
+    if pins.layers == 0 or pins.device == CPU or not target.placeable:
         return
     for device in machine.devices:
         if pins.device in (None, device.name):
@@ -110,3 +112,16 @@ def _check(machine: Machine, pins: Pins) -> None:
         raise InvalidInput("layers cannot be moved to the CPU", "name a device, or no layers")
     if pins.layers and not machine.devices:
         raise InvalidInput(f"there is no device for {pins.layers} layers", "leave --gpu-layers out")
+
+
+def _check_placeable(target: Footprint, drafter: Footprint | None, pins: Pins) -> None:
+    """Raise InvalidInput for pins on what chooses its device by itself."""
+    flags = ""
+    if not target.placeable and (pins.device, pins.layers) != (None, None):
+        flags = "--device and --gpu-layers"
+    if drafter and not drafter.placeable and pins.drafter is not None:
+        flags = "--drafter-device"
+    if flags:
+        raise InvalidInput(
+            "where an ONNX model runs is measured when it is loaded", f"leave out {flags}"
+        )

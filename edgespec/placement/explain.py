@@ -8,10 +8,12 @@ from edgespec import memory
 from edgespec.cpu_sets import candidates
 from edgespec.devices import CPU
 from edgespec.machines import Machine
+from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.question import Question
 from edgespec.placement.records import Judged, Option, Plan, TargetPlace
 
 _MIB = 1 << 20
+_MEASURED = "ONNX Runtime, on the device that is fastest when it is loaded (taken for the CPU here)"
 
 
 def as_json(plan: Plan, machine: Machine, question: Question) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def summary(plan: Plan, machine: Machine, question: Question) -> str:
     rows = [
         ("machine", f"{machine.name}, {machine.topology.describe()}"),
         ("target", _target(option, question)),
-        ("drafter", option.placement.drafter or "none"),
+        ("drafter", _drafter(option, question)),
         ("threads", f"{plan.cpus}: {plan.cpus.why}"),
         *(("memory", line) for line in _memory(option, machine)),
         ("speed", _speed(option)),
@@ -80,15 +82,22 @@ def explanation(plan: Plan, machine: Machine, question: Question) -> str:
 
 
 def _target(option: Option, question: Question) -> str:
-    return _place(option.placement.target, question) + (
-        f", context {option.placement.n_ctx}, cache {option.placement.kv_type}"
-    )
+    placement = option.placement
+    size = f"context {placement.n_ctx}"
+    if isinstance(question.target, OnnxHeader):
+        return f"{_MEASURED}, {size}"
+    return f"{_place(placement.target, question)}, {size}, cache {placement.kv_type}"
+
+
+def _drafter(option: Option, question: Question) -> str:
+    place = option.placement.drafter
+    return _MEASURED if place and isinstance(question.drafter, OnnxHeader) else place or "none"
 
 
 def _place(place: TargetPlace, question: Question) -> str:
     if place.layers == 0:
         return CPU
-    layers = question.target.integer(".block_count") + 1
+    layers = question.target_footprint().layers
     share = "all layers" if place.layers >= layers else f"{place.layers} of {layers} layers"
     return f"{share} on {place.device}" + (", experts on CPU" if place.experts_on_cpu else "")
 

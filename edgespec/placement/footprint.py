@@ -6,6 +6,7 @@ from math import prod
 from edgespec import memory
 from edgespec.devices import CPU
 from edgespec.gguf_header import GgufHeader, TensorInfo
+from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.records import TargetPlace
 
 _EXPERTS = "_exps."
@@ -19,7 +20,8 @@ class Footprint:
     the output matrix, `head_on_cpu` what the processor saves without it (which still needs the
     embeddings, where they are one). `estimate` is all of it on the processor. `expert_count` and
     `experts_used` are those of a layer, 0 without experts. `parameters` are used for every token,
-    `position` are the bytes that one cached position adds to what a step reads.
+    `position` are the bytes that one cached position adds to what a step reads. The engine of what
+    is not `placeable` chooses its device by itself; it is taken to be the processor.
     """
 
     dense: tuple[int, ...]
@@ -32,6 +34,7 @@ class Footprint:
     experts_used: int
     parameters: float
     position: float
+    placeable: bool = True
 
     @property
     def layers(self) -> int:
@@ -135,6 +138,16 @@ def footprint(
         used,
         _parameters(header, part),
         sum(per_layer),
+    )
+
+
+def footprint_of_graph(header: OnnxHeader, n_ctx: int) -> Footprint:
+    """The footprint of an ONNX model, all of it in one piece."""
+    cache = n_ctx * header.position
+    need = memory.MemoryEstimate(header.memory(0), cache, 0, 0, 0)
+    weights, parameters = header.weights, header.parameters or header.weights
+    return Footprint(
+        (weights,), (0,), (cache,), 0, 0, need, 0, 0, parameters, header.position, placeable=False
     )
 
 

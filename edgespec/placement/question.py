@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from edgespec.gguf_header import GgufHeader
-from edgespec.placement.footprint import Footprint, footprint
+from edgespec.headers import Header
+from edgespec.onnx_header import OnnxHeader
+from edgespec.placement.footprint import Footprint, footprint, footprint_of_graph
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 """Types of the cache, the most exact first."""
@@ -18,8 +19,8 @@ class Question:
     """
 
     name: str
-    target: GgufHeader
-    drafter: GgufHeader | None
+    target: Header
+    drafter: Header | None
     n_ctx: int
     kv_type: str = "f16"
     outputs: int = 17
@@ -28,19 +29,18 @@ class Question:
 
     def target_footprint(self, n_ctx: int = 0, kv_type: str = "") -> Footprint:
         """What the target takes, with another context or cache type if given."""
+        size = n_ctx or self.n_ctx
+        if isinstance(self.target, OnnxHeader):
+            return footprint_of_graph(self.target, size)
         return footprint(
-            self.target,
-            n_ctx or self.n_ctx,
-            self.batch,
-            self.outputs,
-            kv_type or self.kv_type,
-            self.outputs,
+            self.target, size, self.batch, self.outputs, kv_type or self.kv_type, self.outputs
         )
 
     def drafter_footprint(self, n_ctx: int = 0) -> Footprint | None:
         """What the drafter takes, if there is one."""
         if self.drafter is None:
             return None
-        return footprint(
-            self.drafter, n_ctx or self.n_ctx, self.batch, self.lanes, "f16", self.outputs
-        )
+        size = n_ctx or self.n_ctx
+        if isinstance(self.drafter, OnnxHeader):
+            return footprint_of_graph(self.drafter, size)
+        return footprint(self.drafter, size, self.batch, self.lanes, "f16", self.outputs)

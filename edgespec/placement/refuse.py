@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from edgespec import memory
 from edgespec.errors import NotEnoughMemory
+from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.question import KV_TYPES, Question
 
 _STEP = 256
@@ -51,6 +52,8 @@ def _smaller(question: Question, free: int) -> list[str]:
 
 def _coarser(question: Question, free: int) -> list[str]:
     """The bits per weight that a quantization of this model may have."""
+    if isinstance(question.target, OnnxHeader):
+        return []
     need = question.target_footprint(_STEP).estimate
     weights = free - (need.total - need.weights)
     parameters = sum(

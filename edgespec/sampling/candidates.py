@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespec.errors import BackendError, InvalidInput
+from edgespec.errors import BackendError, InvalidInput, NothingAllowed
 from edgespec.protocols import Grammar, Logits
 from edgespec.sampling.penalties import Penalties
 
@@ -62,7 +62,7 @@ class Vocabulary:
         count = 16
         while not len(listing.ids):
             if listing.floor == -np.inf:
-                raise BackendError(_NOTHING_ALLOWED)
+                raise NothingAllowed(_NOTHING_ALLOWED)
             count *= 4
             listing = self._listing(self._floor(count))
         return listing
@@ -77,7 +77,7 @@ class Vocabulary:
         if self._grammar is not None:
             listed &= self._grammar.mask(ids.astype(np.int32))
         if not listed.any():
-            raise BackendError(_NOTHING_ALLOWED)
+            raise NothingAllowed(_NOTHING_ALLOWED)
         return Listing(ids[listed], logits[listed], -np.inf)
 
     def mass_below(self, floor: float, best: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ The outcome is that of `truncate`'s own cuts, to the last bit.
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from math import exp, log
 
 import numpy as np
@@ -58,18 +58,18 @@ def _top_p(
     whole, sure = before[-1], before[left.sure]
     ratio, grow = p / (1 - p), exp(slack)
 
-    def surely(place: int) -> bool:
+    def doubtful(place: int) -> bool:
         last = bisect_right(keys, keys[place] + slack)
         others = sure - before[min(last, left.sure)] + masses[place]
-        return grow * (before[last] - masses[place]) < ratio * others
+        return grow * (before[last] - masses[place]) >= ratio * others
 
-    def maybe(place: int) -> bool:
+    def out(place: int) -> bool:
         first = bisect_left(keys, keys[place] - slack)
-        return before[min(first, left.sure)] < grow * ratio * (whole - before[first])
+        return before[min(first, left.sure)] >= grow * ratio * (whole - before[first])
 
     kept = bisect_left(before, p * before[left.kept], 0, left.kept)
-    certain = sum(1 for _ in takewhile(surely, range(left.sure)))
-    possible = sum(1 for _ in takewhile(maybe, range(left.maybe)))
+    certain = bisect_left(range(left.sure), True, key=doubtful)
+    possible = bisect_left(range(left.maybe), True, key=out)
     left.kept, left.sure, left.maybe = kept, certain, possible
 
 

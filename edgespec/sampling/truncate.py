@@ -21,6 +21,8 @@ from edgespec.sampling.ranked import Prefixes, cut_ranked
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+_LEAST = 5e-324
+"""The least positive mass: a share that rounds to nothing still holds the first token."""
 _FIRST = 256
 _GROWTH = 4
 
@@ -214,9 +216,9 @@ def _nucleus(
     others_most = maybe[-1] - maybe[first] + most
     ratio, grow = p / (1 - p), exp(slack)
     return (
-        kept[:-1] < p * (kept[-1] + least),
+        kept[:-1] < max(p * (kept[-1] + least), _LEAST),
         grow * (maybe[last] - masses) < ratio * others_least,
-        sure[first] < grow * ratio * others_most,
+        sure[first] < np.maximum(grow * ratio * others_most, _LEAST),
     )
 
 

@@ -13,7 +13,7 @@ class Machine:
     `verify(n)` is one target decode of n <= `max_batch` tokens, `draft` one drafter step,
     `draft_row` what each further row adds to it (a fraction: near 0 on a GPU, whose small batches
     cost what their weights cost). The contentions are the factors by which either side slows down
-    while the other runs.
+    while the other runs. `trees` says whether the target can verify several branches at once.
     """
 
     verify: Callable[[int], float]
@@ -22,6 +22,7 @@ class Machine:
     verify_contention: float = 1.0
     draft_contention: float = 1.0
     max_batch: int = 17
+    trees: bool = True
 
     def table(self, error: float = 1.0) -> CostTable:
         """What a calibration would have found, off by the factor `error` for batches."""

@@ -49,13 +49,13 @@ def best_fixed(machine: Machine, text: Text) -> float:
 
 
 def oracle(machine: Machine, text: Text) -> float:
-    """No chain of first choices can be faster: drafts are free and every length is the best.
+    """No use of the drafter can be faster: it is free, and of its choices the right one is known.
 
     Dynamic programming from the end: a batch of k right drafts yields k + 1 tokens.
     """
     left = [0.0] * (text.length + machine.max_batch + 1)
     for position in range(text.length - 1, -1, -1):
-        right = text.accepted(position, machine.max_batch - 1)
+        right = text.covered(position, machine.max_batch - 1)
         left[position] = min(
             machine.verify(drafts + 1) + left[position + drafts + 1] for drafts in range(right + 1)
         )

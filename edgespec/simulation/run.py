@@ -1,15 +1,18 @@
 """One simulated answer: the real scheduler and policy, driven by events of a virtual clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 from edgespec.acceptance import AcceptanceModel
 from edgespec.controller import Controller, Policy, Wait
 from edgespec.costs import CostModel
+from edgespec.events import Round
 from edgespec.scheduler import Scheduler
 from edgespec.simulation.machine import Machine
 from edgespec.simulation.text import Text
 from edgespec.tree import Node
+from edgespec.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +24,22 @@ class Outcome:
     worst_excess: float
 
 
-def ours(machine: Machine, text: Text, *, error: float = 1.0) -> Outcome:
+OnRound = Callable[[Round], None]
+
+
+def ours(
+    machine: Machine, text: Text, *, error: float = 1.0, on_round: OnRound | None = None
+) -> Outcome:
     """The controller as edgespec runs it; with `error`, on a table that is wrong about batches."""
     costs = CostModel(machine.table(error), trusted=error == 1.0)
-    return simulate(machine, text, Controller(costs))
+    return simulate(machine, text, Controller(costs), on_round)
 
 
-def simulate(machine: Machine, text: Text, policy: Policy) -> Outcome:
-    """What `policy` makes of this machine and this text."""
-    run = _Run(machine, text, policy)
+def simulate(
+    machine: Machine, text: Text, policy: Policy, on_round: OnRound | None = None
+) -> Outcome:
+    """What `policy` makes of this machine and this text; `on_round` is told of every round."""
+    run = _Run(machine, text, policy, on_round or (lambda round_: None))
     run.execute()
     return Outcome(run.now, run.rounds, run.worst_excess)
 
@@ -37,11 +47,14 @@ def simulate(machine: Machine, text: Text, policy: Policy) -> Outcome:
 class _Run:
     """The agenda of the two devices: when each step ends and what it will bring."""
 
-    def __init__(self, machine: Machine, text: Text, policy: Policy) -> None:
+    def __init__(self, machine: Machine, text: Text, policy: Policy, on_round: OnRound) -> None:
         self._machine = machine
         self._text = text
+        self._on_round = on_round
         self._limit = machine.max_batch - 1
-        self._scheduler = Scheduler(policy, AcceptanceModel(), max_drafts=self._limit)
+        self._scheduler = Scheduler(
+            policy, AcceptanceModel(), max_drafts=self._limit, branching=machine.trees
+        )
         self._scheduler.prepared = True
         self.now = 0.0
         self.rounds = 0
@@ -51,6 +64,8 @@ class _Run:
         self._verify_began = 0.0
         self._verify_end = inf
         self._expanding: list[tuple[Node, int, bool]] = []
+        self._draft_began = 0.0
+        self._drafting: list[tuple[float, float]] = []
         self._draft_end = inf
 
     def execute(self) -> None:
@@ -83,18 +98,23 @@ class _Run:
         self._verify_end = self.now + seconds + (self._machine.verify_contention - 1) * together
 
     def _end_verifying(self) -> None:
-        emitted: list[int] = []
-        for node in [*self._batch, None]:
+        batch = Verification(self._scheduler.root.token, self._batch)
+        while batch.row is not None:
             self._position += 1
-            emitted.append(self._text.token(self._position))
-            if node is None or node.token != emitted[-1]:
-                break
+            batch.emit(self._text.token(self._position))
         self._verify_end = inf
         self.rounds += 1
+        self._tell(len(batch.emitted) - 1)
         seconds = self.now - self._verify_began
-        self._scheduler.verified(emitted, seconds, self.now, self._limit)
+        self._scheduler.verified(batch.emitted, seconds, self.now, self._limit)
         plain = self._position * self._machine.verify(1)
         self.worst_excess = max(self.worst_excess, self.now - 1.05 * plain)
+
+    def _tell(self, accepted: int) -> None:
+        verify = (self._verify_began, self.now)
+        drafting = tuple(self._drafting)
+        self._on_round(Round(self.rounds, len(self._batch), accepted, verify, drafting))
+        self._drafting.clear()
 
     def _start_drafting(self) -> None:
         if self._draft_end < inf or not (nodes := self._scheduler.next_expansion()):
@@ -105,12 +125,14 @@ class _Run:
             together = min(step, self._verify_end - self.now)
             step += (self._machine.draft_contention - 1) * together
             self._verify_end += (self._machine.verify_contention - 1) * together
+        self._draft_began = self.now
         self._draft_end = self.now + step
 
     def _end_drafting(self) -> None:
         for node, position, true_path in self._expanding:
             candidates = self._text.candidates(position + 1, true_path=true_path)
             self._scheduler.expanded(node, candidates)
+        self._drafting.append((self._draft_began, self.now))
         self._draft_end = inf
 
     def _place(self, node: Node) -> tuple[int, bool]:

@@ -44,6 +44,13 @@ class Text:
             count += 1
         return count
 
+    def covered(self, position: int, drafts: int) -> int:
+        """As `accepted`, of a drafter that always knew which of its choices is right."""
+        count = 0
+        while count < drafts and self._right[position + count + 1] < _RANKS:
+            count += 1
+        return count
+
     def candidates(self, position: int, *, true_path: bool) -> list[Candidate]:
         """The drafter's choices at `position`, the likeliest first.
 

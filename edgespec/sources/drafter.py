@@ -1,6 +1,6 @@
 """The model drafter: a small model that guesses with the target's own noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import log
 
@@ -9,7 +9,7 @@ import numpy as np
 from edgespec.cache import Cache
 from edgespec.events import Source
 from edgespec.lanes import Lanes
-from edgespec.protocols import Context, Logits, Rollback
+from edgespec.protocols import Context, Logits, Losable, Rollback
 from edgespec.sampling.sampler import Guess, Sampler
 from edgespec.tree import Candidate
 
@@ -36,6 +36,11 @@ class ModelDrafter:
         self._cache = Cache(context)
         self._history: list[int] = []
         self._sampler: Sampler | None = None
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` if the device is lost on this thread, which then stops for ever."""
+        if isinstance(self.context, Losable):
+            self.context.on_loss(report)
 
     def start(self, history: Sequence[int], sampler: Sampler) -> None:
         """A new answer: `sampler` is the target's, standing at the end of `history`."""
@@ -66,6 +71,10 @@ class ModelDrafter:
         if not 0 < len(tokens) <= self.context.n_ctx:
             return False
         return (self._lanes or self._cache).adopt(tokens, state)
+
+    def forget(self) -> None:
+        """Hold nothing, so that the context can be used otherwise, or after it was."""
+        (self._lanes or self._cache).forget()
 
     def advance(self, tokens: Sequence[int]) -> None:
         """The target emitted `tokens`."""
@@ -103,11 +112,6 @@ class ModelDrafter:
         n_vocab = self.context.n_vocab
         return n_vocab < self._n_vocab and any(max(text, default=0) >= n_vocab for text in texts)
 
-    def _in_target_vocabulary(self, logits: Logits) -> Logits:
-        logits = logits[: self._n_vocab]
-        missing = self._n_vocab - len(logits)
-        return np.pad(logits, (0, missing), constant_values=-np.inf) if missing else logits
-
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
         """After a decode that failed, nobody knows what the lanes hold."""
@@ -128,8 +132,20 @@ class ModelDrafter:
             for token in tail:
                 sampler.accept(token)
         position = len(self._history) + len(tail)
-        guesses = sampler.guess(self._in_target_vocabulary(logits), position, alternatives + 1)
-        return [Candidate(guess.token, _features(guess)) for guess in guesses]
+        logits = in_vocabulary(logits, self._n_vocab)
+        return list(map(candidate, sampler.guess(logits, position, alternatives + 1)))
+
+
+def in_vocabulary(logits: Logits, n_vocab: int) -> Logits:
+    """A drafter's logits of the target's `n_vocab` tokens; those it does not know never win."""
+    logits = logits[:n_vocab]
+    missing = n_vocab - len(logits)
+    return np.pad(logits, (0, missing), constant_values=-np.inf) if missing else logits
+
+
+def candidate(guess: Guess) -> Candidate:
+    """A drafter's guess with the features that acceptance is judged by."""
+    return Candidate(guess.token, _features(guess))
 
 
 def _features(guess: Guess) -> tuple[float, ...]:

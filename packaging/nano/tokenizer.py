@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import corpus
@@ -12,18 +13,18 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 VOCABULARY_SIZE = 8192
 
 
-def train() -> Tokenizer:
-    """Learn the merges from the training split."""
+def train(texts: Iterable[str], size: int = VOCABULARY_SIZE) -> Tokenizer:
+    """Learn the merges from `texts`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
+        vocab_size=size,
         special_tokens=list(CONTROL_TOKENS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus.training_texts(), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="where tokenizer.json is written")
     output: Path = parser.parse_args().output
     output.parent.mkdir(parents=True, exist_ok=True)
-    train().save(str(output))
+    train(corpus.training_texts()).save(str(output))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def scrambled(source: Path, to: Path) -> Path:
 
 
 class Pair:
-    """An engine of the target and one source. ONNX contexts have one lane."""
+    """An engine of the target and one source. ONNX contexts have one lane.
+
+    With `trees` every other round verifies several branches.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,12 @@ class Pair:
         drafter: Model | None,
         *,
         overlap: bool = False,
+        trees: bool = False,
         lanes: int = LANES,
         bridge: Bridge | None = None,
     ) -> None:
         options = ContextOptions(n_ctx=N_CTX, max_outputs=17)
-        contexts: list[Context] = [target.context(options)]
+        contexts: list[Context] = [target.context(replace(options, branches=16))]
         source = None
         if drafter:
             contexts.append(drafter.context(replace(options, max_sequences=lanes)))
@@ -77,7 +81,7 @@ class Pair:
             for context in contexts:
                 context.close()
 
-        self.policy = Told([0], overlap=overlap)
+        self.policy = Told([0], overlap=overlap, branching=trees)
         self.engine = Engine(
             target,
             contexts[0],

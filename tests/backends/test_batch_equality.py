@@ -6,16 +6,20 @@ from typing import Any, ClassVar
 
 import pytest
 
+from edgespec.acceptance import AcceptanceModel
 from edgespec.batch import batcher as batcher_module
 from edgespec.batch.batcher import Batcher
+from edgespec.batch.drafts import Drafts
 from edgespec.batch.pace import Pace
+from edgespec.batch.seats import BatchDrafter
+from edgespec.batch.sequences import Sequences, Slot
 from edgespec.batch.tasks import Answered, Task
 from edgespec.costs import CostModel, CostTable
 from edgespec.events import Request, Source, Token
 from edgespec.protocols import ContextOptions, Logits, Model, ModelOptions, OrderedContext
 from edgespec.sampling.sampler import Choice, Sampler
 from edgespec_backends.llamacpp import open_model
-from tests.backends.nano import N_CTX, TARGET, Comparison, Pair, Prompts, random_sampling
+from tests.backends.nano import DRAFTER, N_CTX, TARGET, Comparison, Pair, Prompts, random_sampling
 
 pytestmark = pytest.mark.native
 
@@ -76,23 +80,70 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
     return Recorder.made
 
 
+class Generous(Pace):
+    """Drafts and verifies far more than would pay."""
+
+    def pays(self, answers: int, depth: int, limit: int) -> bool:
+        """Always."""
+        return True
+
+    def further(
+        self,
+        survivals: Sequence[Sequence[float]],
+        growths: Sequence[float],
+        behind: Sequence[int],
+        remaining: Sequence[float],
+        depth: int,
+        limit: int,
+        spent: float,
+    ) -> list[int]:
+        """Up to four drafts, of whoever can have more."""
+        return [
+            index
+            for index, (chain, growth) in enumerate(zip(survivals, growths, strict=True))
+            if growth and len(chain) < 4
+        ]
+
+    def affordable(self, survivals: Sequence[Sequence[float]], depth: int, limit: int) -> list[int]:
+        """As far as the limit goes."""
+        counts: list[int] = []
+        for survival in survivals:
+            counts.append(min(len(survival), limit - sum(counts)))
+        return counts
+
+
 def batch(
-    target: Model, requests: Sequence[Request], width: int, room: int = 32 * N_CTX
+    target: Model,
+    requests: Sequence[Request],
+    width: int,
+    room: int = 32 * N_CTX,
+    expected: float = TOKENS,
+    drafter: Model | None = None,
 ) -> list[Answered]:
     """The answers of all requests, in their order."""
     options = ContextOptions(n_ctx=room, max_outputs=64, max_sequences=width, ordered=True)
     context = target.context(options)
     assert isinstance(context, OrderedContext)
     costs = CostModel(CostTable({0: {1: 1.0, 32: 2.0}}, {0: 0.1}))
-    batcher = Batcher(target, context, Pace(costs), width, N_CTX)
+    pace, drafts = Pace(costs), None
+    if drafter:
+        size = ContextOptions(n_ctx=room, max_outputs=width, max_sequences=width)
+        small = drafter.context(size)
+        pace = Generous(costs)
+        drafts = Drafts(
+            pace, AcceptanceModel(), BatchDrafter(small, target.tokenizer.n_vocab, width)
+        )
+    batcher = Batcher(target, context, pace, width, N_CTX, drafts)
     for number, request in enumerate(requests):
-        batcher.add(Task(number, 0, request, TOKENS))
+        batcher.add(Task(number, 0, request, expected))
     found: dict[int, Answered] = {}
     while batcher.busy:
         for outcome in batcher.step():
             assert isinstance(outcome, Answered)
             found[outcome.task.row] = outcome
     context.close()
+    if drafter:
+        small.close()
     return [found[number] for number in range(len(requests))]
 
 
@@ -131,8 +182,42 @@ def test_rows_are_what_they_are_alone(
 
 
 def test_rows_that_lost_their_room_on_the_way_are_too(
-    target: Model, requests: list[Request], alone: list[list[Token]], made: list[Recorder]
+    target: Model,
+    requests: list[Request],
+    alone: list[list[Token]],
+    made: list[Recorder],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    brought_back: list[bool] = []
+    load = Sequences.load
+
+    def spy(sequences: Sequences, slot: Slot, tokens: Sequence[int], state: bytes) -> None:
+        load(sequences, slot, tokens, state)
+        brought_back.append(len(slot.tokens) == len(tokens))
+
+    monkeypatch.setattr(Sequences, "load", spy)
     short = [number for number in range(ROWS) if len(requests[number].prompt) < 150]
-    batch(target, [requests[number] for number in short], 16, room=N_CTX)
+    batch(target, [requests[number] for number in short], 16, room=128, expected=1)
     assert compare([alone[number] for number in short], made).unexcused == []
+    assert sum(brought_back) > 0
+
+
+@pytest.mark.parametrize("width", [1, 7])
+def test_rows_with_a_drafter_are_too(
+    target: Model,
+    requests: list[Request],
+    alone: list[list[Token]],
+    made: list[Recorder],
+    width: int,
+) -> None:
+    model = open_model(DRAFTER, ModelOptions(threads=1))
+    answers = batch(target, requests, width, drafter=model)
+    model.close()
+    seen = compare(alone, made)
+    assert seen.unexcused == []
+    assert seen.excused <= 2
+    drafted = sum(answer.stats.drafted for answer in answers)
+    accepted = sum(answer.stats.accepted for answer in answers)
+    # Of chains of four, an engine that answers one row at a time accepts a third.
+    assert drafted > ROWS * TOKENS
+    assert accepted > 0.25 * drafted

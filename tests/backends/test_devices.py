@@ -4,20 +4,17 @@ A build with GGML's RPC backend (CMAKE_ARGS=-DGGML_RPC=on) has one to try: a ser
 which registers as a GPU does. Other builds skip those tests. It proves placement, not speed.
 """
 
-import ctypes
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from edgespec import devices
-from edgespec.catalog import Pair
+from edgespec import catalog, devices
 from edgespec.devices import CPU, DeviceKind
 from edgespec.errors import BackendUnavailable
 from edgespec.events import Request
@@ -26,69 +23,26 @@ from edgespec.placement.enumerate import Pins
 from edgespec.protocols import ContextOptions, ModelOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model
-from edgespec_backends.llamacpp.ggml import function
-from tests.backends.nano import DRAFTER, TARGET
+from tests.backends.nano import DRAFTER, TARGET, Comparison, Pair, Prompts, random_sampling
+from tests.backends.remote import available, serving
 from tests.ggufs import llama_gguf
 
 pytestmark = pytest.mark.native
-SERVE = """
-import ctypes, sys
-from edgespec_backends.llamacpp.ggml import function
-pointer = ctypes.c_void_p
-cpu = (pointer * 1)(function("ggml_backend_dev_by_type", pointer, ctypes.c_int)(0))
-types = ctypes.c_char_p, pointer, ctypes.c_size_t, ctypes.c_size_t, pointer
-start = function("ggml_backend_rpc_start_server", None, *types)
-start(sys.argv[1].encode(), None, 1, 1, ctypes.byref(cpu))
-"""
-PATIENCE = 30.0
 
 
 @pytest.fixture(scope="module")
 def remote() -> Iterator[str]:
     """The name of a device behind a socket."""
-    try:
-        add = function("ggml_backend_rpc_add_server", ctypes.c_void_p, ctypes.c_char_p)
-    except AttributeError:
+    if not available():
         pytest.skip("this build of llama.cpp has no RPC backend")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
-    path = {"PYTHONPATH": ":".join(sys.path)}
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, endpoint],
-        env={**os.environ, **path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(endpoint)
-        before = {device.name for device in devices.offload_devices()}
-        registry = add(endpoint.encode())
-        function("ggml_backend_register", None, ctypes.c_void_p)(registry)
-        (name,) = {device.name for device in devices.offload_devices()} - before
-        yield name
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _wait_for(endpoint: str) -> None:
-    host, port = endpoint.split(":")
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection((host, int(port)), 1).close()
-        except OSError:
-            assert time.monotonic() < end, "the server did not start"
-            time.sleep(0.1)
-        else:
-            return
+    with serving() as device:
+        yield device.name
 
 
 def answer(pins: Pins) -> str:
     """What the pair says with its parts at the places of `pins`."""
     options = LoadOptions(n_ctx=256, threads=1, draft_length=3, pins=pins)
-    with load(Pair("nano", TARGET, DRAFTER), options) as engine:
+    with load(catalog.Pair("nano", TARGET, DRAFTER), options) as engine:
         prompt = engine.target.tokenizer.encode(
             "def main():\n", add_special=True, parse_special=False
         )
@@ -152,3 +106,66 @@ def test_experts_stay_on_the_processor(remote: str, tmp_path: Path) -> None:
 def test_both_on_one_device(remote: str) -> None:
     here = answer(Pins(device=CPU, drafter=CPU))
     assert answer(Pins(device=remote, layers=-1, drafter=remote))[:16] == here[:16]
+
+
+DIES = """
+import sys
+from random import Random
+from edgespec.catalog import Pair
+from edgespec.devices import CPU
+from edgespec.events import Finish, Notice, Request, Token
+from edgespec.loading import LoadOptions, load
+from edgespec.placement.enumerate import Pins
+from edgespec.sampling.params import SamplingParams
+from tests.backends.nano import DRAFTER, TARGET
+from tests.backends.remote import serving
+
+sampling = SamplingParams(0.8, seed=3, logit_bias={1: 0.0})
+with serving() as device:
+    pins = Pins(device=CPU, drafter=device.name)
+    options = LoadOptions(n_ctx=256, threads=1, draft_length=3, pins=pins)
+    with load(Pair("nano", TARGET, DRAFTER), options) as engine:
+        text = "class Point:\\n    def __init__(self, x, y):\\n"
+        prompt = engine.target.tokenizer.encode(text, add_special=True, parse_special=False)
+        request = Request(tuple(prompt), sampling, max_tokens=100)
+        events = engine.generate(request)
+        tokens = [next(events) for _ in range(4)]
+        device.server.kill()
+        device.server.wait()
+        events = list(events)
+        again = list(engine.generate(request))
+notices = [event for event in events if isinstance(event, Notice)]
+tokens += [event for event in events if isinstance(event, Token)]
+assert len(notices) == 1 and "crashed" in notices[0].text, notices
+assert isinstance(events[-1], Finish)
+assert events[-1].stats.tokens == len(tokens)
+assert [event.id for event in again if isinstance(event, Token)] == [one.id for one in tokens]
+assert not any(isinstance(event, Notice) for event in again)
+"""
+
+
+def test_a_drafter_whose_device_is_gone_is_left_behind_and_the_answer_goes_on(remote: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIES],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+@pytest.mark.slow
+def test_random_answers_are_the_same_with_the_drafter_on_a_device(remote: str) -> None:
+    random, seen = Random(8), Comparison()
+    target = open_model(TARGET, ModelOptions(1))
+    drafter = open_model(DRAFTER, ModelOptions(1, -1, remote))
+    plain, pair = Pair(target, None), Pair(target, drafter, overlap=True, trees=True)
+    prompts = Prompts(target)
+    for number in range(20):
+        request = Request(prompts.short(random), random_sampling(random), 32)
+        expected = plain.answer(request, 0)
+        seen.add(f"case {number}", expected, pair.answer(request, random.randint(1, 8)))
+    for closable in (plain.engine, pair.engine, drafter, target):
+        closable.close()
+    assert seen.unexcused == []

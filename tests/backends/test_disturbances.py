@@ -1,6 +1,7 @@
 """The built-in pair while both threads stumble, the drafter dies and the reader leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from math import inf
 from random import Random
 from time import sleep
 from typing import Any
@@ -11,7 +12,7 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.engine import Engine
 from edgespec.errors import BackendError
 from edgespec.events import Finish, Notice, Request, Token
-from edgespec.protocols import Context, ContextOptions, Model, ModelOptions, Row
+from edgespec.protocols import Context, ContextOptions, Model, ModelOptions
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.suffix import SuffixMatch
 from edgespec_backends.llamacpp import open_model
@@ -25,37 +26,30 @@ TOKENS = 24
 LANES = 4
 
 
-class Disturbed:
-    """A real context whose decodes are late now and then, and fail from the n-th on."""
+def disturbed(context: Context, random: Random, fails_at: int | None = None) -> Context:
+    """The context, whose decodes are late now and then from now on, and fail from the n-th on."""
+    left = inf if fails_at is None else fails_at
 
-    def __init__(self, context: Context, random: Random, fails_at: int | None = None) -> None:
-        self._context = context
-        self._random = random
-        self._left = fails_at
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def decode(self, tokens: Sequence[int], position: int, **options: int) -> None:
-        self._stumble()
-        self._context.decode(tokens, position, outputs=options.pop("outputs"), **options)
-
-    def decode_rows(self, rows: Sequence[Row]) -> None:
-        self._stumble()
-        self._context.decode_rows(rows)
-
-    def _stumble(self) -> None:
-        if self._random.random() < 0.3:
-            sleep(self._random.choice([0.0, 0.0005, 0.003]))
-        if self._left is not None:
-            self._left -= 1
-            if self._left < 0:
+    def stumbling(decode: Callable[..., None]) -> Callable[..., None]:
+        def stumble(*arguments: Any, **options: Any) -> None:
+            nonlocal left
+            if random.random() < 0.3:
+                sleep(random.choice([0.0, 0.0005, 0.003]))
+            left -= 1
+            if left < 0:
                 raise BackendError("the device is gone")
+            decode(*arguments, **options)
+
+        return stumble
+
+    for name in ("decode", "decode_rows", "decode_tree"):
+        setattr(context, name, stumbling(getattr(context, name)))
+    return context
 
 
 def engine(target: Model, drafter: Model, random: Random, fails_at: int | None) -> Engine:
     contexts = [
-        target.context(ContextOptions(n_ctx=512, max_outputs=17)),
+        target.context(ContextOptions(n_ctx=512, max_outputs=17, branches=16)),
         drafter.context(ContextOptions(n_ctx=512, max_outputs=LANES, max_sequences=LANES)),
     ]
 
@@ -63,17 +57,16 @@ def engine(target: Model, drafter: Model, random: Random, fails_at: int | None) 
         for context in contexts:
             context.close()
 
-    policy = Told([random.randint(0, 9) for _ in range(5)], overlap=random.random() < 0.8)
+    lengths = [random.randint(0, 9) for _ in range(5)]
+    policy = Told(lengths, overlap=random.random() < 0.8, branching=random.random() < 0.7)
     policy.rest = random.choice([0, 0, 2])
-    lookahead: Any = Disturbed(contexts[1], random, fails_at)
-    main: Any = Disturbed(contexts[0], random)
     return Engine(
         target,
-        main,
+        disturbed(contexts[0], random),
         policy,
         AcceptanceModel(),
         [SuffixMatch()] if random.random() < 0.5 else [],
-        ModelDrafter(lookahead, target.tokenizer.n_vocab, LANES),
+        ModelDrafter(disturbed(contexts[1], random, fails_at), target.tokenizer.n_vocab, LANES),
         close,
     )
 

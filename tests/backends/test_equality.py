@@ -55,6 +55,7 @@ def pairs(target: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         "drafter": Pair(target, drafters["drafter"]),
         "suffix": Pair(target, None),
         "random": Pair(target, drafters["random"]),
+        "trees": Pair(target, drafters["drafter"], overlap=True, trees=True),
         "itself": Pair(target, target),
         "plain": Pair(target, None),
     }
@@ -78,7 +79,7 @@ def test_200_random_answers_are_the_same_with_speculation(
     for number in range(100):
         request = Request(prompts.short(random), random_sampling(random), TOKENS)
         plain = pairs["plain"].answer(request, 0)
-        drafters = random.sample(["drafter", "suffix", "random", "itself"], 2)
+        drafters = random.sample(["drafter", "suffix", "random", "itself", "trees"], 2)
         for name in drafters:
             length = random.randint(1, 16)
             # Nothing of what knows nothing is accepted, so its answers take the longest.
@@ -100,7 +101,7 @@ def test_answers_stopped_and_continued_are_the_same(
     for number in range(30):
         request = Request(prompts.short(random), random_sampling(random), TOKENS)
         plain = pairs["plain"].answer(request, 0)
-        name = random.choice(["drafter", "suffix", "random", "itself"])
+        name = random.choice(["drafter", "suffix", "random", "itself", "trees"])
         done: list[Token] = []
         while True:
             ids = (token.id for token in done)
@@ -136,7 +137,7 @@ def test_answers_to_long_prompts_on_several_threads_diverge_at_ties(
     random, seen = Random(5), Comparison()
     two = ModelOptions(threads=2)
     target, drafter = open_model(TARGET, two), open_model(DRAFTER, ModelOptions(threads=1))
-    plain, pair = Pair(target, None), Pair(target, drafter)
+    plain, pair = Pair(target, None), Pair(target, drafter, trees=True)
     prompts = Prompts(target)
     for number in range(10):
         prompt = prompts.long(random, random.randint(260, 500))

@@ -282,6 +282,14 @@ def test_a_json_schema_that_is_no_grammar_is_refused(llama: Model, schema: str) 
         llama.json_schema_grammar(schema)
 
 
+def test_a_json_schema_has_no_line_ends_inside_of_strings(llama: Model) -> None:
+    grammar = llama.grammar(llama.json_schema_grammar('{"type": "string"}'))
+    for token in encode(llama, '"'):
+        grammar.accept(token)
+    assert encode(llama, "\n")[0] not in allowed(grammar, llama)
+    assert encode(llama, "n")[0] in allowed(grammar, llama)
+
+
 def test_extreme_limits_in_a_json_schema_end_no_process(llama: Model) -> None:
     gbnf = llama.json_schema_grammar('{"type": "string", "maxLength": 100000}')
     with pytest.raises(InvalidInput, match="100000 deep"):

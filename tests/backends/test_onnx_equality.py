@@ -6,12 +6,15 @@ from random import Random
 
 import pytest
 
+from edgespec.bridging.choice import bridge
 from edgespec.events import Finish, Request, Source, Token
 from edgespec.protocols import Model, ModelOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model as open_gguf
 from edgespec_backends.onnx import open_model
-from tests.backends.nano import TARGET, Comparison, Pair, Prompts, random_sampling
+from tests.backends.nano import DRAFTER, TARGET, Comparison, Pair, Prompts, random_sampling
+from tests.onnx_graphs import Export
+from tests.onnx_models import Dialect, graph_of, write_folder
 
 pytestmark = pytest.mark.native
 
@@ -35,6 +38,21 @@ def pairs(target: Model, onnx_graphs: dict[str, Path]) -> Iterator[dict[str, Pai
     yield pairs
     for pair in pairs.values():
         pair.engine.close()
+    for model in models.values():
+        model.close()
+
+
+@pytest.fixture(scope="module")
+def drafters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Model]]:
+    """One of the ONNX target's vocabulary as a GGUF, and one of another as a graph."""
+    folder = tmp_path_factory.mktemp("dialect") / "model"
+    models: dict[str, Model] = {
+        "gguf": open_gguf(DRAFTER, ModelOptions(threads=1)),
+        "dialect": open_model(
+            graph_of(write_folder(folder, Dialect(4000), Export())), ModelOptions(threads=1)
+        ),
+    }
+    yield models
     for model in models.values():
         model.close()
 
@@ -104,15 +122,31 @@ def test_a_json_schema_holds_with_a_drafter_that_knows_no_grammars(
     assert seen.unexcused == []
 
 
-def test_an_onnx_model_is_a_target_too(onnx_graphs: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["grouped", "grouped-half", "spelt-out"])
+def test_an_onnx_model_is_a_target_too(
+    onnx_graphs: dict[str, Path], drafters: dict[str, Model], name: str
+) -> None:
     """Its batches add in other orders than its single steps, so answers may part at ties."""
-    model = open_model(onnx_graphs["grouped"], ModelOptions(threads=1))
-    plain, pair = Pair(model, None), Pair(model, model, lanes=1)
+    model = open_model(onnx_graphs[name], ModelOptions(threads=1))
+    found = bridge(model.tokenizer, drafters["dialect"].tokenizer)
+    pairs = {
+        "itself": Pair(model, model, lanes=1),
+        "gguf": Pair(model, drafters["gguf"]),
+        "bridged": Pair(model, drafters["dialect"], lanes=1, bridge=found),
+        "suffixes": Pair(model, None),
+    }
+    plain = Pair(model, None)
     random, prompts, seen = Random(4), Prompts(model), Comparison()
-    for number in range(10):
+    accepted = dict.fromkeys(pairs, 0)
+    for number in range(4 * len(pairs)):
         request = Request(prompts.short(random), random_sampling(random), TOKENS)
         expected = plain.answer(request, 0)
-        seen.add(f"case {number}", expected, pair.answer(request, random.randint(1, 16)))
-    for closable in (plain.engine, pair.engine, model):
-        closable.close()
+        using = [*pairs][number % len(pairs)]
+        tokens = pairs[using].answer(request, random.randint(1, 16))
+        accepted[using] += sum(token.source is not Source.TARGET for token in tokens)
+        seen.add(f"case {number}, {using}", expected, tokens)
+    for pair in (plain, *pairs.values()):
+        pair.engine.close()
+    model.close()
     assert seen.unexcused == []
+    assert all(accepted[name] > 10 for name in ("itself", "gguf", "bridged")), accepted

@@ -11,8 +11,8 @@ import pytest
 
 from edgespec import bandwidth
 from edgespec.protocols import ContextOptions, ModelOptions
-from edgespec_backends.llamacpp import open_model
 from edgespec_backends.llamacpp.context import LlamaContext
+from edgespec_backends.llamacpp.model import LlamaModel
 from tests.backends.nano import DRAFTER
 
 pytestmark = [
@@ -24,7 +24,7 @@ ALLOWED = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 
 @pytest.fixture
 def context() -> Iterator[LlamaContext]:
-    model = open_model(Path(DRAFTER), ModelOptions(threads=1))
+    model = LlamaModel(Path(DRAFTER), ModelOptions(threads=1), None)
     context = model.context(ContextOptions(n_ctx=256, n_batch=64, max_outputs=8))
     yield context
     context.close()

@@ -1,8 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.process import ENDLESS
+from tests.ggufs import llama_gguf
+from tests.hubserver import HubServer, Repo, serving
 
 
 @pytest.fixture
@@ -11,3 +14,16 @@ def endless(tmp_path: Path) -> str:
     path = tmp_path / "endless.gbnf"
     path.write_text(ENDLESS)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model of 2.1 MB, whose header is asked for in a block of 0.25 MiB."""
+    return llama_gguf(tmp_path_factory.mktemp("remote") / "tiny.gguf", d=128, ff=512).read_bytes()
+
+
+@pytest.fixture
+def server(data: bytes) -> Iterator[HubServer]:
+    """A Hub with that model in me/tiny-GGUF."""
+    with serving({"me/tiny-GGUF": Repo({"tiny-Q8_0.gguf": data})}) as server:
+        yield server

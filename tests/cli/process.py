@@ -100,6 +100,20 @@ class Terminal:
         """Press keys; "\\x03" is Ctrl+C, "\\x04" Ctrl+D."""
         os.write(self._screen, text.encode())
 
+    def interrupt(self, text: str) -> str:
+        """Press Ctrl+C; what appears up to and including `text`.
+
+        Python's readline overlooks a signal that comes just before it waits for keys, until the
+        next key; so this presses again now and then, as people do.
+        """
+        end = time.monotonic() + PATIENCE
+        while text not in self._unread and time.monotonic() < end:
+            self.type("\x03")
+            again = time.monotonic() + 3
+            while text not in self._unread and self._ready(again - time.monotonic()):
+                assert self._read(end), f"{text!r} did not come; there was {self._unread!r}"
+        return self.until(text)
+
     def until(self, text: str) -> str:
         """What appears up to and including `text`."""
         end = time.monotonic() + PATIENCE
@@ -115,8 +129,11 @@ class Terminal:
             pass
         return self.process.wait(PATIENCE), self._unread
 
+    def _ready(self, seconds: float) -> bool:
+        return bool(select.select([self._screen], [], [], max(0, seconds))[0])
+
     def _read(self, end: float) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], max(0, end - time.monotonic()))
+        ready = self._ready(end - time.monotonic())
         assert ready, f"nothing more came; there was {self._unread!r}"
         try:
             data = os.read(self._screen, 65536)

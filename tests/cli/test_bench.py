@@ -54,3 +54,23 @@ def test_an_unknown_model_is_one_line() -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("edgespec: error: there is no model 'nope'")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_page_to_show_to_others(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    asked = ("bench", "nano", "--calibrate", "--report", str(page), *ONE)
+    done = edgespec(*asked, EDGESPEC_HOME=str(tmp_path))
+    assert done.returncode == 0
+    text = page.read_text()
+    assert "<dd>target-q8_0</dd>" in text
+    assert text.count('<td class="bar">') == sum("█" in line for line in done.stdout.splitlines())
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "nowhere/page.md"])
+def test_a_page_that_cannot_be_written_is_refused_before_measuring(
+    tmp_path: Path, name: str
+) -> None:
+    done = edgespec("bench", "--report", str(tmp_path / name))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1

@@ -66,14 +66,12 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
     slowly = ("--model", str(path), "--temperature", "0", "--no-speculate")
     with Terminal(*CHAT, *slowly) as chat:
         chat.until("User: ")
-        chat.type("\x03")
-        assert "/exit or Ctrl+D leaves" in chat.until(PROMPT)
-        chat.type("half a mess\x03")
-        chat.until(PROMPT)
+        assert "/exit or Ctrl+D leaves" in chat.interrupt(PROMPT)
+        chat.type("half a mess")
+        chat.interrupt(PROMPT)
         chat.type("hello\n")
         chat.until("Assistant: ")
-        chat.type("\x03")
-        chat.until("stopped; /regen answers once more" + PROMPT)
+        chat.interrupt("stopped; /regen answers once more" + PROMPT)
         chat.type("/exit\n")
         assert chat.finish()[0] == 0
 

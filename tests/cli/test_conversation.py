@@ -1,5 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ class Words(ChatFormat):
     def __init__(self) -> None:
         self.stop = ("\nUser:",)
 
-    def tokens(self, messages: Sequence[Message]) -> list[int]:
+    def tokens(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         return [int(word) for message in messages for word in message.content.split()]
 
     def continuation(self, text: str) -> list[int]:

@@ -86,7 +86,15 @@ def stats(**changes: float | None) -> Stats:
             {"ties": 2, "plain_step": None, "drafted": 0},
             "31 tokens, 15.0 tok/s, TTFT 0.25 s, mean accepted length 3.00, ties 2, seed 7",
         ),
-        ({"tokens": 1, "rounds": 0, "drafted": 0}, "1 token, TTFT 0.25 s, seed 7"),
+        (
+            {"tokens": 11, "drafted": 0, "accepted": 0, "decode": 1.0},
+            "11 tokens, 10.0 tok/s, 1.00x plain, TTFT 0.25 s, "
+            "nothing drafted, since it would not have paid, mean accepted length 1.00, seed 7",
+        ),
+        (
+            {"tokens": 1, "rounds": 0, "drafted": 0, "plain_step": None},
+            "1 token, TTFT 0.25 s, seed 7",
+        ),
     ],
 )
 def test_the_line_of_statistics(changes: dict[str, float | None], line: str) -> None:

@@ -25,7 +25,7 @@ def answer(*arguments: str, stdin: bytes | None = None) -> str:
 
 
 def test_the_answer_alone_is_on_stdout_and_statistics_are_on_stderr() -> None:
-    done = edgespec("run", *SHORT, "--seed", "5", "--stats", "What does len do?")
+    done = edgespec("run", *SHORT, "-k", "3", "--seed", "5", "--stats", "What does len do?")
     assert done.returncode == 0
     assert done.stdout == answer("What does len do?") != ""
     assert STATS.fullmatch(done.stderr), done.stderr

@@ -14,6 +14,7 @@ import psutil
 from edgespec.batch.answers import NativeAnswers
 from edgespec.batch.formats import FORMATS, FormatName
 from edgespec.batch.ledger import open_file
+from edgespec.batch.manners import Manners
 from edgespec.batch.output import Order
 from edgespec.batch.prepare import Preparer
 from edgespec.batch.rows import Settings
@@ -110,7 +111,7 @@ class Soak:
             settings = Settings(sampling=SamplingParams(seed=1))
             ledger = open_file(output, source, {"seed": 1}, Order.INPUT, stack)
             parts = load_parts(resolve(None, None), LoadOptions(512, threads=1, sequences=2))
-            executor = stack.enter_context(working(parts, 2, speculate=True))
+            executor = stack.enter_context(working(parts, 2, Manners(), speculate=True))
             preparer = Preparer(parts.target, parts.n_ctx, speculate=True)
             form = FORMATS[FormatName.JSONL]
             batch = Batch(source, form, settings, preparer, NativeAnswers(), executor, ledger)

@@ -5,6 +5,7 @@ import os
 import stat
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,39 @@ def test_other_keys_can_send() -> None:
             assert "Help" in chat.picture()
 
     drive(story())
+
+
+def test_keys_can_be_changed_while_one_chats() -> None:
+    async def story() -> None:
+        async with driving(replace(PLAIN, keys={"help": "f4"})) as chat:
+            for command, text in {
+                "/key new": "new: Ctrl+N",
+                "/key nwe f9": "'nwe' has no key",
+                "/key new ctrl+": "'ctrl+' is not a key",
+                "/key new ctrl+b": "ctrl+b is a key of chats",
+                "/key new f9, f10": "new: F9, F10",
+                "/key send ctrl+s": "send: Ctrl+S",
+            }.items():
+                await chat.send(command)
+                await chat.until(partial(chat.told, text))
+            assert chat.said
+            await chat.press("ctrl+n")
+            assert chat.said
+            await chat.press("f10")
+            assert chat.said == []
+            await chat.press("a", "ctrl+s")
+            assert chat.said == ["a"]
+            await chat.press("f4")
+            assert "F9, F10  /new" in chat.picture()
+            await chat.press("escape", *"/key send", "ctrl+s")
+            await chat.until(partial(chat.told, "send: Enter"))
+            await chat.send("/key new")
+            await chat.until(partial(chat.told, "new: Ctrl+N"))
+            await chat.press("ctrl+n")
+            assert chat.said == []
+
+    drive(story())
+    assert config.load(config.file()).keys == {}
 
 
 def test_copying() -> None:

@@ -5,6 +5,7 @@ pictures anew; look at what changed before you keep them.
 """
 
 import os
+import string
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,16 +14,21 @@ from pathlib import Path
 import pytest
 from rich.color import ColorType
 from textual.strip import Strip
-from textual.widgets import Markdown, Static
+from textual.widgets import Markdown, OptionList, Static
 
 from edgespec.errors import EdgespecError
+from edgespec.events import Round, Source
 from edgespec_tui.app import ChatApp
+from edgespec_tui.live import Live
+from edgespec_tui.shelf import Offer
 from edgespec_tui.widgets.answer import AnswerView
+from edgespec_tui.widgets.hardware import Hardware
 from edgespec_tui.widgets.message import MessageView
 from tests.tui.driving import PLAIN, Driver, drive, driving
 from tests.tui.talks import HOSTILE, branched, open_store, talk
 
 PICTURES = Path(__file__).parent / "pictures"
+LETTERS = string.ascii_letters
 SIZES = [(40, 20), (80, 24), (120, 40), (200, 60)]
 
 
@@ -39,8 +45,11 @@ def size(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
 
 def compare(chat: Driver, name: str) -> None:
     width, height = chat.app.size
-    file = PICTURES / f"{name}-{width}x{height}.txt"
-    picture = chat.picture() + "\n"
+    keep(chat.picture() + "\n", PICTURES / f"{name}-{width}x{height}.txt")
+
+
+def keep(picture: str, file: Path) -> None:
+    """Compare with what was drawn before, or draw it anew."""
     if "UPDATE_PICTURES" in os.environ:
         file.parent.mkdir(exist_ok=True)
         file.write_text(picture, encoding="utf-8")
@@ -83,26 +92,85 @@ def test_the_welcome(size: tuple[int, int]) -> None:
     drive(story())
 
 
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [("chats", ["ctrl+b"]), ("help", ["f1"]), ("settings", ["f2"]), ("commands", ["/", "c"])],
-)
-@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=["40x20", "80x24"])
-def test_what_a_key_opens(size: tuple[int, int], name: str, keys: list[str]) -> None:
+OFFERS = [
+    Offer("nano", "a toy that comes with edgespec", 10 << 20, True, True, 687.0),
+    Offer("big-70b", "a large dense model", 41 << 30, False, False, 0.7),
+    Offer("qwen3-8b", "a reasoning model for laptops", 5 << 30, False, True, 8.3),
+    Offer("hf:me/half-GGUF:Q4_0", "INCOMPLETE: edgespec pull goes on", 1 << 30, False),
+]
+
+
+def test_what_a_key_opens(size: tuple[int, int]) -> None:
     with open_store() as store:
         branched(store)
         talk(store, "What is a giraffe?", "A tall animal.", title="What is a giraffe?")
+    keys = {"help": "f1", "settings": "f2", "models": "f3", "palette": "ctrl+p", "chats": "ctrl+b"}
 
     async def story() -> None:
         async with driving(size=size) as chat:
-            await chat.press(*keys)
+            for name, key in keys.items():
+                await chat.press(key)
+                if name == "models":
+                    listed = chat.app.screen.query_one(OptionList)
+                    await chat.until(partial(holds, listed, len(OFFERS)))
+                await settle(chat)
+                compare(chat, name)
+                await chat.press("escape")
+            await chat.press("/", "c")
             await settle(chat)
-            compare(chat, name)
+            compare(chat, "commands")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgespec.config.file", lambda: Path("settings.toml"))
         patch.setattr("time.time", lambda: 3 * 3600.0)
+        patch.setattr("edgespec_tui.screens.models.offers", lambda: OFFERS)
         drive(story())
+
+
+def holds(options: OptionList, count: int) -> bool:
+    return options.option_count == count
+
+
+def live(*drafts: tuple[int, int]) -> Live:
+    """An answer whose rounds drafted and accepted so many tokens; the drafter ran ahead."""
+    answer, now = Live(0.0), 0.0
+    for n, (drafted, accepted) in enumerate(drafts, 1):
+        verify = now, now + 0.05 + 0.01 * drafted
+        drafting = tuple((now + 0.01 * k, now + 0.01 * k + 0.006) for k in range(drafted))
+        answer.timeline.add(Round(n, drafted, accepted, verify, drafting))
+        now = verify[1] + 0.005
+        for source, count in ((Source.DRAFTER, accepted), (Source.TARGET, 1)):
+            answer.sources[source] = answer.sources.get(source, 0) + count
+            answer.tokens += count
+    return answer
+
+
+def test_the_hardware_at_work(size: tuple[int, int]) -> None:
+    async def story() -> None:
+        async with driving(size=size) as chat:
+            await chat.press("ctrl+t")
+            await settle(chat)
+            compare(chat, "idle hardware")
+            drafts = [(4, 4), (4, 2), (2, 2), (6, 5), (0, 0), (3, 0)] * 4
+            chat.screen.query_one(Hardware).show(live(*drafts))
+            await settle(chat)
+            compare(chat, "hardware")
+
+    drive(story())
+
+
+def test_the_sources_of_tokens(size: tuple[int, int]) -> None:
+    runs = [["target", 4], ["drafter", 9], ["suffix", 6]]
+    with open_store() as store:
+        talk(store, "Why?", "one two three four five", title="Why", runs=runs)
+
+    async def story() -> None:
+        async with driving(size=size) as chat:
+            await chat.press("ctrl+o")
+            await settle(chat)
+            compare(chat, "origins")
+
+    drive(story())
 
 
 def colours(chat: Driver) -> set[ColorType]:
@@ -126,6 +194,31 @@ def seen(theme: str, check: Callable[[Driver], None]) -> None:
             check(chat)
 
     drive(story())
+
+
+def paint(chat: Driver) -> str:
+    """Which style every character has, by a letter, and below what the letters mean."""
+    letters: dict[str, str] = {}
+    lines = []
+    for strip in strips(chat):
+        line = ""
+        for segment in strip:
+            style = str(segment.style or "none")
+            line += letters.setdefault(style, LETTERS[len(letters)]) * segment.cell_length
+        lines.append(line)
+    legend = [f"{letter} {style}" for style, letter in letters.items()]
+    return "\n".join([*lines, "", *legend]) + "\n"
+
+
+@pytest.mark.parametrize("theme", ["edgespec", "edgespec-light", "ansi-dark", "ansi-light", ""])
+def test_colours(theme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not theme:
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    def check(chat: Driver) -> None:
+        keep(paint(chat), PICTURES / f"colours-{theme or 'none'}.txt")
+
+    seen(theme, check)
 
 
 @pytest.mark.parametrize("theme", ["ansi-dark", "ansi-light"])

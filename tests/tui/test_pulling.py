@@ -67,7 +67,7 @@ def test_a_pull_can_be_stopped_and_goes_on(server: HubServer) -> None:
             listed.highlighted = listed.option_count - 1
             await chat.pilot.pause(0.1)
             assert f"{TINY}" in chat.picture()
-            assert "Enter pulls it" in chat.picture()
+            assert "↓  not all here" in chat.picture()
             await chat.press("enter")
             await chat.until(lambda: chat.told(f"{TINY} is here"))
             assert server.total_sent - sent < 1_800_000

@@ -233,3 +233,43 @@ def test_a_fixed_number_of_drafts_is_waited_for_and_verified() -> None:
 @pytest.mark.parametrize("overlap", [True, False])
 def test_a_fixed_policy_overlaps_as_told(overlap: bool) -> None:
     assert FixedPolicy(costs(LINE), 3, overlap).overlaps(3.0, 1.0, 0) is overlap
+
+
+def test_branches_fill_a_batch_up_to_the_edge_of_a_stair() -> None:
+    edge = {1: 10.0, 2: 18.0, 3: 23.0, 4: 14.0, 5: 22.0}
+    forked = Outlook([0.6], 0.0, 4, 0, likeliest=[0.6, 0.3, 0.08])
+    assert controller(edge).plan(forked) == Verify(3, branching=True)
+
+
+def test_branches_that_cost_more_than_they_bring_are_left_out() -> None:
+    forked = Outlook([0.6, 0.5], 0.0, 4, 0, likeliest=[0.6, 0.5, 0.05, 0.05])
+    assert controller(LINE).plan(forked) == Verify(2)
+
+
+def test_a_tree_that_is_a_path_is_verified_as_one() -> None:
+    path = [0.9, 0.8, 0.7]
+    assert controller(FLAT).plan(Outlook(path, 0.0, 8, 0, likeliest=path)) == Verify(3)
+
+
+def test_the_guard_limits_trees_as_it_limits_paths() -> None:
+    policy = Controller(costs({1: 10.0, 2: 11.0, 3: 40.0}), DebtGuard())
+    forked = Outlook([0.9], 0.0, 4, 0, likeliest=[0.9, 0.9])
+    assert policy.plan(forked) == Verify(1)
+
+
+def test_decoding_again_what_is_kept_counts_against_drafts() -> None:
+    chances = survival([0.6] * 2)
+    shape = {1: 10.0, 2: 12.0, 3: 13.0}
+    assert controller(shape).plan(Outlook(chances, 0.0, 2, 0)) == Verify(2)
+    assert controller(shape).plan(Outlook(chances, 0.0, 2, 0, replays=True)) == Verify(0)
+    sure = survival([0.99] * 2)
+    assert controller(shape).plan(Outlook(sure, 0.0, 2, 0, replays=True)) == Verify(2)
+
+
+def test_the_guard_fears_that_all_is_decoded_again() -> None:
+    shape = {1: 10.0, 2: 12.0, 3: 13.0}
+    sure = Outlook(survival([0.99] * 2), 0.0, 2, 0, replays=True)
+    policy = Controller(costs(shape), DebtGuard(steps=1.7))
+    # One token's 1.05 steps and 1.7 on top are 27.5; the batch and half of it again are 28.7.
+    assert policy.plan(sure) in (Verify(0), Verify(1))
+    assert policy.plan(Outlook(sure.survival, 0.0, 2, 0)) == Verify(2)

@@ -58,6 +58,27 @@ def test_operators_are_listed(graph: Path) -> None:
     assert {"GroupQueryAttention", "MatMul"} < read_onnx_header(graph).operators
 
 
+@pytest.mark.parametrize(("bits", "rounds"), [(0, False), (4, True)])
+def test_activations_that_are_rounded(tmp_path: Path, bits: int, rounds: bool) -> None:
+    """MatMulNBits rounds them at accuracy_level 4, as in the exports here, and at no other."""
+    file = tmp_path / "model.onnx"
+    model = Decoder(Weights(), Export(bits=bits)).build()
+    onnx.save(model, file)
+    assert read_onnx_header(file).rounds == rounds
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            attribute.i = 0 if attribute.name == "accuracy_level" else attribute.i
+    onnx.save(model, file)
+    assert not read_onnx_header(file).rounds
+
+
+def test_integer_products_round_activations(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    node = helper.make_node("DynamicQuantizeLinear", ["x"], ["a", "b", "c"])
+    onnx.save(helper.make_model(helper.make_graph([node], "graph", [], [])), file)
+    assert read_onnx_header(file).rounds
+
+
 @pytest.mark.parametrize("config", ["", "[1]", '{"max_position_embeddings": "many"}', "{}"])
 def test_a_configuration_without_a_length_means_the_usual_one(graph: Path, config: str) -> None:
     (graph.parents[1] / "config.json").write_text(config)
@@ -81,6 +102,21 @@ def test_weights_beside_the_graph_that_are_cut_short(graph: Path) -> None:
     whole = data.read_bytes()
     data.write_bytes(whole[:-1])
     assert f"model.onnx_data is cut short: {len(whole) - 1} of {len(whole)} bytes" in refusal(graph)
+
+
+def test_more_than_two_gigabytes_of_weights_cut_short(tmp_path: Path) -> None:
+    size = 5 << 29
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[size // 4])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights", "offset": "4096", "length": str(size)}.items():
+        tensor.external_data.add(key=key, value=value)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(helper.make_graph([], "graph", [], [], [tensor])), path)
+    with (tmp_path / "weights").open("wb") as sparse:
+        sparse.truncate(4096 + size)
+        assert read_onnx_header(path).weights == size
+        sparse.truncate(size)
+    assert f"weights is cut short: {size} of {size + 4096} bytes" in refusal(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x09", b"GGUF" + bytes(100)])

@@ -10,8 +10,11 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.costs import CostTable
 from edgespec.gguf_header import GgufHeader, read_header
 from edgespec.measurements import Measurements
+from edgespec.onnx_header import read_onnx_header
 from edgespec.ranking import Candidate, Fit, active_bytes, fit, judge, rank
 from tests.ggufs import Vocabulary, llama_gguf
+from tests.onnx_graphs import Export, Weights
+from tests.onnx_models import Dialect, graph_of, write_folder
 
 Make = Callable[..., GgufHeader]
 
@@ -44,7 +47,7 @@ def test_vocabularies(make: Make, target: GgufHeader) -> None:
     assert fit(target, make("more", vocabulary=longer(target, 128))) is Fit.EXTENDED
     assert fit(target, make("too-many", vocabulary=longer(target, 129))) is Fit.BYTES
     assert fit(target, make("other", variant=1)) is Fit.BYTES
-    assert fit(target, make("strange", vocabulary=strange())) is Fit.NONE
+    assert fit(target, make("strange", vocabulary=unspeakable())) is Fit.NONE
 
 
 def longer(header: GgufHeader, by: int) -> Vocabulary:
@@ -52,7 +55,7 @@ def longer(header: GgufHeader, by: int) -> Vocabulary:
     return Vocabulary(tokens + tuple(f"<|{n}|>" for n in range(by)))
 
 
-def strange() -> Vocabulary:
+def unspeakable() -> Vocabulary:
     known = Vocabulary.of_size(320)
     return Vocabulary(known.tokens, known.merges, "bert")
 
@@ -61,7 +64,7 @@ def test_the_better_drafter_comes_first_and_the_unusable_last(
     make: Make, target: GgufHeader, drafter: GgufHeader
 ) -> None:
     half = make("half", n_layer=4, d=256, ff=1024)
-    other = make("other", n_layer=1, variant=1)
+    other = make("other", n_layer=1, vocabulary=unspeakable())
     ranked = rank(
         target, [Candidate("other", other), Candidate("half", half), Candidate("drafter", drafter)]
     )
@@ -74,6 +77,36 @@ def test_the_better_drafter_comes_first_and_the_unusable_last(
     assert "hardly gain anything" in slow.warnings[-1]
     assert (strange.speedup, strange.warnings) == (1.0, ("another vocabulary",))
     assert slow.acceptance > best.acceptance
+
+
+def test_a_bridge_costs_some_of_the_acceptance(
+    make: Make, target: GgufHeader, drafter: GgufHeader
+) -> None:
+    other = make("other", n_layer=1, d=64, ff=128, variant=1)
+    ranked = rank(target, [Candidate("other", other), Candidate("drafter", drafter)])
+    assert [one.name for one in ranked] == ["drafter", "other"]
+    direct, bridged = ranked
+    assert (direct.fit, bridged.fit) == (Fit.IDENTICAL, Fit.BYTES)
+    assert bridged.acceptance < direct.acceptance
+    assert 1.0 < bridged.speedup < direct.speedup
+    assert bridged.warnings == ("another vocabulary, drafts go over a bridge",)
+
+
+def test_onnx_models_are_judged_like_others(tmp_path: Path) -> None:
+    nano = catalog.load().entries["nano"]
+    assert nano.drafter
+    target, drafter = read_header(nano.target), read_header(nano.drafter)
+    same = read_onnx_header(graph_of(write_folder(tmp_path / "same", Weights(), Export())))
+    other = read_onnx_header(graph_of(write_folder(tmp_path / "other", Dialect(2000), Export())))
+    assert same.parameters == pytest.approx(drafter.parameters, rel=0.01)
+    by_gguf, by_graph, by_other = (
+        judge(target, Candidate("drafter", header)) for header in (drafter, same, other)
+    )
+    assert (by_graph.fit, by_other.fit) == (Fit.IDENTICAL, Fit.BYTES)
+    assert by_graph.acceptance == pytest.approx(by_gguf.acceptance, abs=0.01)
+    assert by_graph.step > by_gguf.step  # Its weights are floats.
+    (graph_of(tmp_path / "same").parents[1] / "tokenizer.json").write_text("[]")
+    assert fit(target, same) is Fit.NONE
 
 
 def test_measurements_replace_the_guess(target: GgufHeader, drafter: GgufHeader) -> None:

@@ -49,6 +49,7 @@ class Schedule:
     drafter: int
     lanes: int
     rollback: Rollback
+    refused: bool
     sources: bool
     delays: tuple[float, float]
     crash: tuple[int, Exception] | None
@@ -83,6 +84,7 @@ schedules = st.builds(
     drafter=st.integers(0, len(DRAFTERS) - 1),
     lanes=st.sampled_from([1, 2, 4]),
     rollback=st.sampled_from([Rollback.ANY, Rollback.ANY, Rollback.BOUNDED, Rollback.CHECKPOINT]),
+    refused=st.booleans(),
     sources=st.booleans(),
     delays=st.tuples(st.sampled_from([0.0, 1e-4, 3e-4]), st.sampled_from([0.0, 1e-4, 3e-4])),
     crash=st.none() | st.tuples(st.integers(0, 12), st.sampled_from(CRASHES)),
@@ -103,6 +105,7 @@ class Tally:
 
     schedules: int = 0
     drafted: int = 0
+    trees: int = 0
     accepted: int = 0
     crashes: int = 0
     cancelled: int = 0
@@ -124,7 +127,9 @@ class Run:
     def __post_init__(self) -> None:
         schedule = self.schedule
         options = ContextOptions(N_CTX, n_batch=9, max_outputs=9, rollback=9)
-        self.context = self.target.context(options)
+        self.context = self.target.context(replace(options, branches=8))
+        if schedule.refused:
+            self.context.refuses.add("keep")
         lanes = schedule.lanes if schedule.rollback is Rollback.ANY else 1
         options = replace(options, max_sequences=lanes)
         model = FakeModel(DRAFTERS[schedule.drafter], schedule.rollback)
@@ -200,6 +205,7 @@ class Run:
             assert (ids, finish.reason) == (whole.tokens, whole.reason)
             assert finish.stats.tokens == len(ids)
             assert self.context.held() == self.reached[:-1]
+            self.tally.trees += self.context.trees
             self.tally.drafted += finish.stats.drafted
             self.tally.accepted += finish.stats.accepted
         return ids == whole.tokens
@@ -258,8 +264,8 @@ POLICIES: dict[str, Callable[[Schedule], Policy]] = {
     "a controller that plans every round": lambda schedule: Restless(
         costs(schedule), DebtGuard(steps=1e6)
     ),
-    "told": lambda schedule: Told(schedule.lengths, overlap=False),
-    "told, both at work": lambda schedule: Told(schedule.lengths, overlap=True),
+    "told": lambda schedule: Told(schedule.lengths, overlap=False, branching=True),
+    "told, both at work": lambda schedule: Told(schedule.lengths, overlap=True, branching=True),
 }
 
 
@@ -294,4 +300,5 @@ def test_no_schedule_changes_an_answer(policy: str) -> None:
     assert tally.schedules >= SCHEDULES
     assert tally.cancelled > SCHEDULES / 10
     assert tally.crashes > SCHEDULES / 50
+    assert policy == "the controller" or tally.trees > SCHEDULES / 10
     assert tally.accepted > SCHEDULES / (50 if policy == "the controller" else 10)

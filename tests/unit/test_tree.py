@@ -186,3 +186,30 @@ def test_a_node_of_another_tree_with_the_same_tokens_is_not_held() -> None:
     assert tree.holds(tree.root)
     assert not tree.holds(foreign)
     assert not tree.holds(other.root)
+
+
+@given(steps=additions, count=st.integers(0, 12))
+def test_the_likeliest_nodes_are_a_tree_and_no_other_node_is_likelier(
+    steps: list[tuple[int, int, float, Source]], count: int
+) -> None:
+    tree, nodes = grown(steps)
+    chances = {node: prod(step.probability for step in node.path()) for node in nodes[1:]}
+    chosen = tree.likeliest(count)
+    assert [chance for chance, _ in chosen] == pytest.approx(
+        sorted(chances.values(), reverse=True)[:count]
+    )
+    for index, (chance, node) in enumerate(chosen):
+        assert chance == pytest.approx(chances[node])
+        assert node.parent in [tree.root, *(earlier for _, earlier in chosen[:index])]
+
+
+def test_chosen_nodes_stand_after_their_parents_the_best_path_first() -> None:
+    tree = DraftTree(9)
+    likely = tree.add(tree.root, 1, 0.6, Source.DRAFTER)
+    other = tree.add(tree.root, 2, 0.4, Source.DRAFTER)
+    after_other = tree.add(other, 3, 0.9, Source.DRAFTER)
+    after_likely = tree.add(likely, 4, 0.5, Source.DRAFTER)
+    chosen = {after_other, other, likely, after_likely}
+    assert tree.in_order(chosen) == [likely, after_likely, other, after_other]
+    assert tree.in_order({other, likely}) == [likely, other]
+    assert tree.in_order(set()) == []

@@ -46,6 +46,23 @@ class Action:
 ACTIONS = (
     Action("stop", "Stop", "Stop the answer; what came stays.", answers.stop, "escape", shown=True),
     Action(
+        "help",
+        "Help",
+        "Show what the focused part is for, and all keys and commands.",
+        views.show_help,
+        "f1",
+        word="help",
+        shown=True,
+    ),
+    Action(
+        "palette",
+        "Commands",
+        "Find anything that can be done, and any conversation.",
+        views.palette,
+        "ctrl+p",
+        shown=True,
+    ),
+    Action(
         "new",
         "New chat",
         "Begin another conversation.",
@@ -242,6 +259,14 @@ ACTIONS = (
         word="settings",
     ),
     Action(
+        "key",
+        "Key",
+        "Give an action other keys, as in /key new f9; without keys, its usual ones.",
+        views.key,
+        word="key",
+        argument="ACTION [KEYS]",
+    ),
+    Action(
         "preset",
         "Preset",
         "Use settings that go together; without a name, the usual ones.",
@@ -265,23 +290,6 @@ ACTIONS = (
         views.pull,
         word="pull",
         argument="[NAME]",
-    ),
-    Action(
-        "palette",
-        "Commands",
-        "Find anything that can be done, and any conversation.",
-        views.palette,
-        "ctrl+p",
-        shown=True,
-    ),
-    Action(
-        "help",
-        "Help",
-        "Show what the focused part is for, and all keys and commands.",
-        views.show_help,
-        "f1",
-        word="help",
-        shown=True,
     ),
     Action(
         "quit", "Quit", "Leave. Nothing is lost.", views.leave, "ctrl+q", word="quit", shown=True

@@ -1,7 +1,7 @@
 """The application: settings, the store and the model, which outlive every screen."""
 
+import gc
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,12 @@ from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams
 from edgespec.store.session import Session
 from edgespec.store.store import Store
-from edgespec_tui import endings, themes
+from edgespec_tui import endings, keys, themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.pulling import Pulling
 from edgespec_tui.screens.chat import ChatScreen
+from edgespec_tui.widgets.prose import warm_up
 
 _OF_THE_MODEL = {
     name for name, item in config.FIELDS.items() if item.metadata["section"] == "model"
@@ -59,17 +60,23 @@ class ChatApp(App[None]):
         """The signal by which the system ended it."""
         self._let_go = False
         self._stop = stop
-        self._seed = settings.seed if settings.seed >= 0 else secrets.randbits(32)
+        self._seed = settings.seed if settings.seed >= 0 else int.from_bytes(os.urandom(4))
         for theme in themes.OWN:
             self.register_theme(theme)
         self._set_theme()
 
     def on_mount(self) -> None:
         endings.listen(self._end)
-        self.set_keymap(self.settings.keys)
+        self.set_keymap(keys.keymap(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
-        self.call_after_refresh(self.load)
+        self.call_after_refresh(self._begin)
         self.set_interval(0.1, self._look)
+
+    def _begin(self) -> None:
+        """The first picture is there."""
+        gc.enable()
+        self.load()
+        self.run_worker(warm_up, thread=True)
 
     def load(self) -> None:
         """Load the pair that the settings name, in place of the one that is loaded."""
@@ -127,6 +134,21 @@ class ChatApp(App[None]):
             self._set_theme()
         if _OF_THE_MODEL & changes.keys():
             self.load()
+
+    def change_key(self, name: str, wanted: str) -> None:
+        """Give what `name` stands for the keys `wanted`, for good; none are its usual ones.
+
+        Raises EdgespecError.
+        """
+        own = {other: its for other, its in self.settings.keys.items() if other != name}
+        keys.check(name, wanted, own)
+        config.save_key(config.file(), name, wanted)
+        own |= {name: wanted} if wanted else {}
+        self.settings = replace(self.settings, keys=own)
+        self.set_keymap(keys.keymap(own))
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                screen.entry.use(keys.keymap(own))
 
     def use_preset(self, name: str) -> Mapping[str, Any]:
         """Answer with the settings of a preset from now on, without one as usual; what it sets.

@@ -1,5 +1,6 @@
 """The way in, for a command line that knows this package by name only."""
 
+import gc
 import os
 import sys
 from threading import Thread
@@ -10,8 +11,6 @@ from edgespec.cli.interrupts import ENDINGS, Interrupted
 from edgespec.config import Settings
 from edgespec.errors import ExitCode
 from edgespec.store.store import Store
-from edgespec_tui import endings
-from edgespec_tui.app import ChatApp
 
 _PATIENCE = 0.5
 
@@ -22,7 +21,12 @@ def run(settings: Settings, stop: tuple[str, ...] = ()) -> None:
     Native code cannot be unwound: if the engine is in the middle of something that it will not
     leave soon, the process ends without it. Everything has been saved by then.
     """
+    gc.disable()  # Until the first picture, of which collecting would be a tenth of the time.
+    from edgespec_tui import endings
+    from edgespec_tui.app import ChatApp
+
     endings.give_back_terminal()
+
     with Store(paths.data_dir() / "conversations.db") as store:
         app = ChatApp(settings, store, stop)
         app.run()

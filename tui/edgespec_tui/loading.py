@@ -6,12 +6,12 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from edgespec import paths
-from edgespec.catalog import Pair, resolve
 from edgespec.cli.diagnostics import logged
 from edgespec.config import Settings
 from edgespec.errors import EdgespecError
 
 if TYPE_CHECKING:
+    from edgespec.catalog import Pair
     from edgespec.chat import ChatFormat
     from edgespec.engine import Engine
     from edgespec_tui.keeping import Keeper
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Loaded:
     """A pair at work."""
 
-    pair: Pair
+    pair: "Pair"
     engine: "Engine"
     form: "ChatFormat"
     keeper: "Keeper"
@@ -74,6 +74,7 @@ class Loading:
 
     def _load(self) -> Loaded:
         # Not at the top: numpy and its friends would delay the first picture.
+        from edgespec.catalog import resolve
         from edgespec.chat import ChatFormat
         from edgespec.loading import LoadOptions, load
         from edgespec.placement.enumerate import Pins

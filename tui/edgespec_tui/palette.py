@@ -8,6 +8,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from edgespec.cli.output import printable
 from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.keys import keymap, named
 
 if TYPE_CHECKING:
     from edgespec_tui.screens.chat import ChatScreen
@@ -21,17 +22,22 @@ class ActionProvider(Provider):
     async def discover(self) -> Hits:
         """All of them, in the table's order."""
         for action in ACTIONS:
-            yield DiscoveryHit(_title(action), self._command(action), help=action.help)
+            yield DiscoveryHit(self._title(action), self._command(action), help=action.help)
 
     async def search(self, query: str) -> Hits:
         """Those whose title or help has the letters of `query`."""
         matcher = self.matcher(query)
         for action in ACTIONS:
-            title = _title(action)
+            title = self._title(action)
             score = max(matcher.match(title), matcher.match(action.help) / 2)
             if score > 0:
                 command = self._command(action)
                 yield Hit(score, matcher.highlight(title), command, title, action.help)
+
+    def _title(self, action: Action) -> str:
+        """What it is called, and its key."""
+        keys = keymap(cast("ChatScreen", self.screen).chat_app.settings.keys)
+        return f"{action.title} ({named(keys[action.id])})" if action.key else action.title
 
     def _command(self, action: Action) -> Callable[[], object]:
         screen = cast("ChatScreen", self.screen)
@@ -51,7 +57,3 @@ class ConversationProvider(Provider):
             command = partial(screen.open, summary.id)
             excerpt = printable(summary.excerpt) or None
             yield Hit(0.4 - place / 100, title.replace("[", r"\["), command, title, excerpt)
-
-
-def _title(action: Action) -> str:
-    return f"{action.title} ({action.key})" if action.key else action.title

@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING
 from edgespec.errors import EdgespecError, NotEnoughMemory
 
 if TYPE_CHECKING:
+    from edgespec.catalog_file import Record
     from edgespec.inventory import Item
     from edgespec.machines import Machine
 
 _GIB = 2**30
+_BITS = 5.0
+"""What a weight takes, roughly, in the quantizations that the catalogue lists first."""
+_BESIDE = 1.2
+"""What a model takes with its cache and scratch memory, roughly, in times its file's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model of the list of names. One that is not `present` was pulled in part.
+    """A model of the list of names; one that is not `present` can be pulled.
 
     `fits` tells whether the free memory has room for it, `rate` how many tokens per second a plan
-    for this machine predicts; both are None if nobody can tell.
+    for this machine predicts; both are None if nobody can tell. Of a pair that is still on the Hub
+    they, and `size`, follow from what the catalogue says.
     """
 
     name: str
@@ -31,11 +37,16 @@ class Offer:
 def offers() -> list[Offer]:
     """All that can be run here. Reads the files' headers, which can take a moment."""
     # Not at the top: numpy and its friends would delay the first picture.
-    from edgespec import machines
+    from edgespec import catalog, machines
     from edgespec.inventory import items
 
-    machine = machines.here()
-    return [_offer(item, machine) for item in items()]
+    machine, entries = machines.here(), catalog.load().entries
+    return [
+        _offer(item, machine)
+        if item.present or item.name not in entries
+        else _remote_offer(item, entries[item.name].record, machine)
+        for item in items()
+    ]
 
 
 def _offer(item: "Item", machine: "Machine") -> Offer:
@@ -55,6 +66,16 @@ def _offer(item: "Item", machine: "Machine") -> Offer:
         except EdgespecError:
             fits = None
     return Offer(item.name, item.description, item.size, item.present, fits, rate)
+
+
+def _remote_offer(item: "Item", record: "Record", machine: "Machine") -> Offer:
+    """A pair of the catalogue that was not pulled: no header tells its sizes yet."""
+    size = int(record.size * 1e9 or record.parameters * 1e9 * _BITS / 8)
+    if not size:
+        return Offer(item.name, item.description, 0, present=False)
+    read = size * (record.active or record.parameters) / record.parameters
+    fits = size * _BESIDE <= machine.free
+    return Offer(item.name, item.description, size, False, fits, machine.bandwidth / read)
 
 
 def size_text(size: int) -> str:

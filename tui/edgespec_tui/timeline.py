@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from edgespec.events import Round
 
 Span = tuple[float, float]
+Cell = tuple[float, int]
+"""How full a piece of time is, and which span fills most of it."""
 
 _ROUNDS = 400
 _WINDOW = 24
@@ -60,8 +62,8 @@ def busy(spans: Iterable[Span], window: Span) -> float:
     return sum(max(min(b, end) - max(a, begin), 0) for a, b in spans) / (end - begin)
 
 
-def cells(spans: Sequence[Span], window: Span, width: int) -> list[tuple[float, int]]:
-    """`window` cut into `width` cells: how full each is, and which span fills most of it."""
+def cells(spans: Sequence[Span], window: Span, width: int) -> list[Cell]:
+    """`window` cut into `width` cells."""
     begin, end = window
     step = (end - begin) / width if width and end > begin else 0.0
     if not step:

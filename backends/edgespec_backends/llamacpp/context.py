@@ -1,7 +1,7 @@
 """One libllama context: its cache, its batch buffers and its logits."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ import numpy as np
 from edgespec.errors import Aborted, BackendError, NotEnoughMemory
 from edgespec.protocols import ContextOptions, Held, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
+from edgespec_backends.llamacpp.branches import Branches
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import AbortFlag, llama, recent_errors
+from edgespec_backends.llamacpp.survival import dismiss, prepare
 from edgespec_backends.llamacpp.threadpool import ThreadPools
 
 _OK, _NO_SLOT, _ABORTED = 0, 1, 2
@@ -26,8 +28,13 @@ class LlamaContext:
     def __init__(self, model: Any, options: ContextOptions, threads: int) -> None:
         recent_errors()
         self._flag = AbortFlag()
+        self.branches = options.branches if _remembers_all(model) else 0
         recurrent = llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
         params = _params(model, options, threads, options.rollback if recurrent else 0)
+        params.n_seq_max += self.branches + bool(self.branches)
+        params.kv_unified = params.n_seq_max > 1
+        # libllama makes room for a row of every sequence, whatever it is told.
+        params.n_outputs_max = max(params.n_outputs_max, params.n_seq_max)
         if not recurrent:
             params.abort_callback = self._flag.callback
             params.abort_callback_data = self._flag.data
@@ -48,11 +55,15 @@ class LlamaContext:
         self.rollback_limit: int = llama.llama_n_rs_seq(self._context) if recurrent else self.n_ctx
         self.rollback = _rollback(recurrent, self.rollback_limit)
         self._spare, self._dead = options.max_sequences, options.max_sequences + 1
-        """Sequences of an ordered context that hold what moves, and what is given up."""
-        self._batch = Batch(self.n_batch)
+        """Sequences that hold what moves and, in an ordered context, what is given up."""
+        self._branches = Branches(self._memory, range(self._dead, self._dead + self.branches))
+        self._batch = Batch(self.n_batch, self.branches + 1)
         self._rows: Logits = np.empty((0, self.n_vocab), np.float32)
         self._address: int | None = None
         self._outputs = 0
+        self._report: Callable[[str], None] | None = None
+        self.lost = False
+        """True once its device is gone, and with it the thread that decoded."""
 
     def decode(
         self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
@@ -61,6 +72,7 @@ class LlamaContext:
         if self._flag:
             raise Aborted
         self._check(tokens, position, outputs)
+        self._branches.fell()
         self._run(self._batch.fill(tokens, position, outputs, sequence), outputs)
 
     def decode_rows(self, rows: Sequence[Row]) -> None:
@@ -74,6 +86,41 @@ class LlamaContext:
             raise ValueError(f"{len(rows)} rows with {outputs} outputs; at most {self.n_batch}")
         self._run(self._batch.fill_rows(rows), outputs)
 
+    def decode_tree(self, tokens: Sequence[int], parents: Sequence[int], position: int) -> None:
+        """Decode a tree that follows what sequence 0 holds and keep the logits of all of it."""
+        if self._flag:
+            raise Aborted
+        self._check(tokens, position, len(tokens))
+        self._branches.fell()
+        positions: list[int] = []
+        for parent in parents:
+            positions.append(positions[parent] + 1 if parent >= 0 else position)
+        members = self._branches.grow(parents, position)
+        try:
+            self._run(self._batch.fill_tree(tokens, positions, members), len(tokens))
+        except (Aborted, BackendError):
+            self._branches.fell()
+            raise
+
+    def keep(self, path: Sequence[int]) -> bool:
+        """Let sequence 0 hold these tokens of the tree as if they alone had been decoded."""
+        start = self._branches.start
+        in_place = start + sum(row == index for index, row in enumerate(path))
+        end, holder = start + len(path), self._branches.holder(path[-1])
+        state = b""
+        if in_place < end:
+            # What lies behind a gap in the cache is moved, or the next tokens would fill the gap
+            # and attention would add up in another order than it does without speculation.
+            llama.llama_memory_seq_rm(self._memory, holder, end, -1)
+            state = self._save(Held(holder, 0, in_place))
+        self.truncate(in_place)
+        try:
+            if state:
+                self._load(Held(0, 0, in_place), state)
+        except BackendError:
+            return False
+        return True
+
     def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
         """Decode single tokens on the processors `single`, batches on `batch`."""
         if self._pools is None:
@@ -81,6 +128,16 @@ class LlamaContext:
             assert address is not None
             self._pools = ThreadPools(address)
         self._pools.bind(single, batch)
+
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Call `report` if the device is lost on this thread, instead of ending the process."""
+
+        def lose(reason: str) -> None:
+            self.lost = True
+            report(reason)
+
+        self._report = lose
+        prepare(lose)
 
     def _run(self, batch: Any, outputs: int) -> None:
         if self._pools:
@@ -96,6 +153,11 @@ class LlamaContext:
         if outputs:
             self._refresh()
 
+    @property
+    def rows(self) -> Logits:
+        """All logits of the last decode, shape (outputs, n_vocab); valid until the next."""
+        return self._rows[: self._outputs]
+
     def logits(self, row: int) -> Logits:
         """View of shape (n_vocab,); valid until the next decode."""
         if not 0 <= row < self._outputs:
@@ -104,6 +166,8 @@ class LlamaContext:
 
     def truncate(self, length: int, *, sequence: int = 0) -> bool:
         """Keep the first `length` positions of a sequence; False if the cache cannot."""
+        if sequence == 0:
+            self._branches.cut(length)
         return bool(llama.llama_memory_seq_rm(self._memory, sequence, length, -1))
 
     def copy(self, source: int, destination: int, length: int) -> None:
@@ -151,6 +215,7 @@ class LlamaContext:
     def clear(self) -> None:
         """Forget everything."""
         llama.llama_memory_clear(self._memory, True)
+        self._branches.forget()
 
     def checkpoint(self) -> bytes:
         """The recurrent state of sequence 0."""
@@ -197,8 +262,11 @@ class LlamaContext:
         self._flag.clear()
 
     def close(self) -> None:
-        """Free the cache. Idempotent."""
-        if self._context:
+        """Free the cache. Idempotent; what was lost cannot be freed."""
+        if self._report:
+            dismiss(self._report)
+            self._report = None
+        if self._context and not self.lost:
             if self._pools:
                 self._pools.close()
             llama.llama_free(self._context)
@@ -217,9 +285,10 @@ class LlamaContext:
 
     def _refresh(self) -> None:
         """Look at the logits where they are now; libllama may move them to make room."""
-        address = ctypes.cast(llama.llama_get_logits(self._context), ctypes.c_void_p).value
-        if address is None:
+        kept = llama.llama_get_logits(self._context)
+        if not kept:
             raise BackendError("the engine kept no logits")
+        address = ctypes.addressof(kept.contents)
         if address != self._address:
             size = self.max_outputs * self.n_vocab
             values = memoryview((ctypes.c_float * size).from_address(address))
@@ -240,6 +309,12 @@ def _params(model: Any, options: ContextOptions, threads: int, rollback: int) ->
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     return params
+
+
+def _remembers_all(model: Any) -> bool:
+    """True if the cache holds every position by itself; else a tree could not be taken back."""
+    recurrent = llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model)
+    return not recurrent and llama.llama_model_n_swa(model) == 0
 
 
 def _rollback(recurrent: bool, limit: int) -> Rollback:

@@ -11,24 +11,29 @@ from edgespec_backends.llamacpp.ggml import function
 _GPU, _IGPU = 1, 2
 """ggml_backend_dev_type: 0 is the processor, 3 what helps it, 4 a bundle of devices."""
 _POINTER = ctypes.c_void_p
+TOGETHER = "+"
+"""Between the names of devices that share the layers."""
+
+remote: list[Device] = []
+"""Devices of other machines that children of this process can use."""
 
 
 def offload_devices() -> tuple[Device, ...]:
     """The GPUs, integrated GPUs and remote devices, with the memory that is free now."""
-    return tuple(_describe(pointer) for pointer in _pointers())
+    return (*map(_describe, pointers()), *remote)
 
 
 def device_list(name: str) -> Any:
-    """The NULL-terminated list of the one device `name`, "" for none, for llama_model_params.
+    """The NULL-terminated list of the device `name`, "" for none, for llama_model_params.
 
     Raises BackendUnavailable if the registry has none of that name.
     """
-    if not name:
-        return (_POINTER * 1)(None)
-    for pointer in _pointers():
-        if _text("ggml_backend_dev_name", pointer) == name:
-            return (_POINTER * 2)(pointer, None)
-    raise BackendUnavailable(f"llama.cpp has no device {name!r}", "see edgespec doctor")
+    known = {_text("ggml_backend_dev_name", pointer): pointer for pointer in pointers()}
+    names = name.split(TOGETHER) if name else []
+    for one in names:
+        if one not in known:
+            raise BackendUnavailable(f"llama.cpp has no device {one!r}", "see edgespec doctor")
+    return (_POINTER * (len(names) + 1))(*(known[one] for one in names), None)
 
 
 class _Override(ctypes.Structure):
@@ -43,7 +48,8 @@ def overrides() -> Any:
     return (_Override * 2)(_Override(rb"\.ffn_[a-z_]*exps\.", on_cpu), _Override(None, None))
 
 
-def _pointers() -> Iterator[int]:
+def pointers() -> Iterator[int]:
+    """The devices in this process's registry."""
     count = function("ggml_backend_dev_count", ctypes.c_size_t)
     get = function("ggml_backend_dev_get", _POINTER, ctypes.c_size_t)
     for index in range(count()):

@@ -14,7 +14,11 @@ from edgespec_backends.llamacpp.devices import device_list, overrides
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
+from edgespec_backends.llamacpp.survival import offloaded
 from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
+
+_ANY_CHARACTER = r'[^"\\]'
+_PRINTABLE = r'[^"\\\x00-\x1F\x7F]'
 
 
 class LlamaModel:
@@ -23,7 +27,10 @@ class LlamaModel:
     def __init__(self, path: Path, options: ModelOptions, progress: Progress | None) -> None:
         self.path = path
         self._threads = options.threads
+        self._contexts: list[LlamaContext] = []
         self._model = _load(path, options, progress)
+        if options.device and options.n_gpu_layers:
+            offloaded.add(self)
         self.tokenizer = LlamaTokenizer(self._model)
         self.n_ctx_train: int = llama.llama_model_n_ctx_train(self._model)
         self.metadata: Mapping[str, str] = _metadata(self._model)
@@ -31,7 +38,9 @@ class LlamaModel:
 
     def context(self, options: ContextOptions) -> LlamaContext:
         """A new context over the weights."""
-        return LlamaContext(self._model, options, self._threads)
+        context = LlamaContext(self._model, options, self._threads)
+        self._contexts.append(context)
+        return context
 
     def grammar(self, gbnf: str) -> LlamaGrammar:
         """Compile a grammar; raises InvalidInput if it does not parse."""
@@ -40,7 +49,8 @@ class LlamaModel:
     def json_schema_grammar(self, schema: str) -> str:
         """GBNF of a JSON schema; raises InvalidInput if it cannot be expressed."""
         try:
-            return str(json_schema_to_gbnf(schema))
+            # The converter forgets that JSON has no control characters inside of strings.
+            return str(json_schema_to_gbnf(schema)).replace(_ANY_CHARACTER, _PRINTABLE)
         except json.JSONDecodeError as error:
             raise InvalidInput(f"the JSON schema is not JSON: {error}") from None
         except Exception as error:  # The converter asserts, indexes and assumes.
@@ -48,7 +58,8 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free the weights; contexts must be closed before. Idempotent."""
-        if self._model:
+        offloaded.discard(self)
+        if self._model and not any(context.lost for context in self._contexts):
             llama.llama_model_free(self._model)
             self._model = None
 
@@ -73,6 +84,8 @@ def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
     params = llama.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers
     params.progress_callback = report
+    params.vocab_only = options.vocabulary_only
+    params.use_mmap = not options.copied
     params.use_extra_bufts = options.repack
     # n_gpu_layers = 0 alone would put the weights in a device's host memory, where the repacked
     # CPU kernels are lost; an empty device list keeps them.

@@ -39,7 +39,7 @@ class FakeExecutor:
     """Answers with the prompt's tokens and the seed, a few tasks at a time, in any order."""
 
     def __init__(self, width: int = 5, seed: int = 0) -> None:
-        self._width = width
+        self.width = width
         self._random = Random(seed)
         self._tasks: list[Task] = []
         self._done = 0
@@ -57,7 +57,7 @@ class FakeExecutor:
     @property
     def wants(self) -> bool:
         """Until the width is reached."""
-        return len(self._tasks) < self._width
+        return len(self._tasks) < self.width
 
     def submit(self, task: Task) -> None:
         """Take it on."""

@@ -98,7 +98,7 @@ def test_messages_can_be_in_parts() -> None:
         ({"messages": []}, 14, "empty"),
         ({"messages": ["x"]}, 15, "objects"),
         ({"messages": [{"role": "user"}]}, 15, "content is missing"),
-        ({"messages": [{"role": "tool", "content": ""}]}, 24, "role is 'tool'"),
+        ({"messages": [{"role": "robot", "content": ""}]}, 24, "role is 'robot'"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, 44, "type text"),
         ({"prompt": "x", "temperature": "hot"}, 32, "must be a number, it is a string"),
         ({"prompt": "x", "temperature": 101}, 32, "out of range"),

@@ -18,7 +18,7 @@ from edgespec.library import Installed, Library
 from edgespec.matchmaking import best_pair, find_target, suggestions
 from edgespec.pulling import Plan, PullOptions, pull
 from edgespec.ranking import Fit
-from tests.ggufs import llama_gguf
+from tests.ggufs import Vocabulary, llama_gguf
 from tests.hubserver import HubServer, Repo
 from tests.unit.hub.conftest import TINY
 
@@ -116,13 +116,25 @@ def test_options(puller: Puller) -> None:
 def test_a_drafter_of_another_vocabulary(
     puller: Puller, library: Library, own_catalogue: Path, server: HubServer
 ) -> None:
-    with pytest.raises(VocabularyMismatch, match="does not speak the vocabulary of hf:me/tiny"):
-        puller.pull("tiny", PullOptions(drafter="hf:me/other-GGUF"))
-    assert library.installed() == []
+    other = "hf:me/other-GGUF:Q8_0"
     own_catalogue.write_text(OWN.replace("draft-GGUF", "other-GGUF"))
     assert puller.pull("tiny") == [TARGET]
-    note = "hf:me/other-GGUF:Q8_0 has another vocabulary and is left out"
+    note = f"{other} has another vocabulary and is left out"
     assert puller.plans[-1].notes == (note,)
+    assert puller.pull("tiny", PullOptions(drafter="hf:me/other-GGUF")) == [other, TARGET]
+    assert puller.plans[-1].notes[0] == f"{other}: another vocabulary, drafts go over a bridge"
+
+
+def test_a_drafter_that_nothing_leads_to(
+    puller: Puller, library: Library, server: HubServer, tmp_path: Path
+) -> None:
+    known = Vocabulary.of_size(320)
+    strange = Vocabulary(known.tokens, known.merges, "bert")
+    file = llama_gguf(tmp_path / "strange.gguf", vocabulary=strange, n_layer=1, d=32, heads=2)
+    server.repos["me/strange-GGUF"] = Repo({"strange-Q8_0.gguf": file.read_bytes()})
+    with pytest.raises(VocabularyMismatch, match="and hf:me/tiny-GGUF:Q8_0 have no vocabulary in"):
+        puller.pull("tiny", PullOptions(drafter="hf:me/strange-GGUF"))
+    assert library.installed() == []
 
 
 def test_room_for_both(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +179,10 @@ def test_suggestions_for_what_is_not_here_yet(puller: Puller) -> None:
     target = find_target("tiny", puller.read_remote)
     assert (target.name, target.file) == (TARGET, None)
     found = suggestions(target, puller.read_remote)
-    assert [(one.name, one.here, one.fit) for one in found if one.fit.usable] == [
+    assert [(one.name, one.here, one.fit) for one in found if one.fit.direct] == [
         (DRAFTER, False, Fit.IDENTICAL)
     ]
-    assert not any(one.fit.usable for one in suggestions(target))
+    assert not any(one.fit.direct for one in suggestions(target))
     puller.pull("tiny")
     target = find_target("tiny", puller.read_remote)
     assert target.file is not None
@@ -183,6 +195,6 @@ def test_suggestions_without_a_network(puller: Puller, server: HubServer) -> Non
     server.close()
     server.close = lambda: None  # type: ignore[method-assign]
     target = find_target("tiny", puller.read_remote)
-    assert [one for one in suggestions(target, puller.read_remote) if one.fit.usable] == []
+    assert [one for one in suggestions(target, puller.read_remote) if one.fit.direct] == []
     with pytest.raises(ModelUnavailable):
         matchmaking.find_target(str(replace(target, name="x").name), puller.read_remote)

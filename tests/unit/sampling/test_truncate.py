@@ -137,6 +137,11 @@ def test_typical_p_can_drop_the_likeliest_token() -> None:
     assert 0 not in kept(logits, replace(OFF, typical_p=0.3))
 
 
+def test_a_share_that_rounds_to_nothing_still_keeps_a_token() -> None:
+    logits = row(0.3, *[0.014] * 50)  # The typical ones have little mass beside the best.
+    assert kept(logits, replace(OFF, typical_p=5e-324, top_p=5e-324, min_p=0.05)) == [1]
+
+
 def test_typicality_is_the_distance_from_the_mean_logit() -> None:
     logits = random_row(np.random.default_rng(5), 20)
     logits = logits[np.isfinite(logits)]

@@ -49,9 +49,10 @@ def palette(screen: "ChatScreen", _: str) -> None:
 
 def show_help(screen: "ChatScreen", _: str) -> None:
     """Open the help on the focused part."""
+    from edgespec_tui.keys import keymap
     from edgespec_tui.screens.help import HelpScreen
 
-    screen.app.push_screen(HelpScreen(_about(screen)))
+    screen.app.push_screen(HelpScreen(_about(screen), keymap(screen.chat_app.settings.keys)))
 
 
 def theme(screen: "ChatScreen", name: str) -> None:
@@ -77,6 +78,15 @@ def settings(screen: "ChatScreen", _: str) -> None:
             _change(screen, changes)
 
     app.push_screen(SettingsScreen(app.settings, sorted(app.available_themes)), changed)
+
+
+def key(screen: "ChatScreen", argument: str) -> None:
+    """Give an action other keys, or its usual ones."""
+    from edgespec_tui.keys import keymap, named
+
+    name, _, keys = argument.partition(" ")
+    screen.chat_app.change_key(name, keys.replace(" ", ""))
+    screen.say(f"{name}: {named(keymap(screen.chat_app.settings.keys)[name])}")
 
 
 def models(screen: "ChatScreen", name: str) -> None:

@@ -16,6 +16,7 @@ from edgespec.store.talk import Talk
 from edgespec_tui.actions import BY_ID, Action, screen_bindings
 from edgespec_tui.answering import Question
 from edgespec_tui.commands.clipboard import BlockCursor
+from edgespec_tui.keys import keymap
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.answer import AnswerView
@@ -61,7 +62,7 @@ class ChatScreen(Screen[None]):
                 yield Welcome()
                 yield Hardware()
                 with Vertical(id="bottom"):
-                    yield Entry(self.chat_app.settings.keys)
+                    yield Entry()
                     yield PullLine()
                     yield StatsLine()
         yield Footer(compact=True, show_command_palette=False)
@@ -70,6 +71,7 @@ class ChatScreen(Screen[None]):
         crashed = self.chat_app.session.crashed
         await self.open(crashed.conversation if crashed else None)
         composer = self.entry.composer
+        self.entry.use(keymap(self.chat_app.settings.keys))
         if crashed:
             composer.add(crashed.draft)
             self.say("the last session ended unexpectedly; this is where it was")

@@ -1,5 +1,7 @@
 """Help: what the focused part is for, and every action with its key and command."""
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
@@ -8,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
 from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.keys import ON_MESSAGE, named
 
 _NOTE = "Single keys work on a message: Shift+Tab goes there. Commands are typed as messages."
 
@@ -17,9 +20,10 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS = [Binding("escape,f1,q", "dismiss", "Close")]
 
-    def __init__(self, about: str) -> None:
+    def __init__(self, about: str, keymap: Mapping[str, str]) -> None:
         super().__init__()
         self._about = about
+        self._keymap = keymap
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog") as dialog:
@@ -30,16 +34,17 @@ class HelpScreen(ModalScreen[None]):
             yield Static(_NOTE, markup=False, classes="note")
             for action in ACTIONS:
                 with Horizontal(classes="action"):
-                    yield Static(_ways(action), classes="ways")
+                    yield Static(_ways(action, self._keymap), classes="ways")
                     yield Static(action.help, markup=False)
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
 
 
-def _ways(action: Action) -> Content:
+def _ways(action: Action, keymap: Mapping[str, str]) -> Content:
     """The keys and the command that do it."""
-    keys = "  ".join(key for key in (action.key, action.own_key) if key)
+    names = (action.id, action.id + ON_MESSAGE)
+    keys = "  ".join(named(keymap[name]) for name in names if name in keymap)
     command = action.usage if action.word else ""
     return Content.assemble(
         (keys, "$accent"), "  " if keys and command else "", (command, "$primary")

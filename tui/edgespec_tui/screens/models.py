@@ -15,6 +15,9 @@ from edgespec.cli.output import printable
 from edgespec.errors import EdgespecError
 from edgespec_tui.shelf import Offer, offers, size_text
 
+_WIDE, _NAME = 76, 20
+"""Columns from which on facts have room beside the name, and the name's own."""
+
 
 class ModelsScreen(ModalScreen[str]):
     """Returns the name or the path that was chosen, None if nothing was.
@@ -33,7 +36,7 @@ class ModelsScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Models"
-            dialog.border_subtitle = "Enter loads · Esc closes"
+            dialog.border_subtitle = "Enter loads, and pulls ↓ first · Esc closes"
             yield OptionList(markup=False)
             yield Input(
                 placeholder="or a GGUF file, a folder with one, hf:owner/repository", compact=True
@@ -73,17 +76,32 @@ class ModelsScreen(ModalScreen[str]):
             self.dismiss(text)
 
     def _row(self, offer: Offer) -> Content:
-        mark = "● " if offer.name == self._current else "  "
-        facts = [size_text(offer.size)] if offer.size else []
-        facts += self._here(offer) if offer.present else ["Enter pulls it"]
-        detail = "  " + " · ".join([*facts, offer.description])
-        first = Content.assemble((mark, "$primary"), (printable(offer.name), "bold"))
-        return Content("\n").join([first, Content.styled(printable(detail), "$muted")])
+        """Its name, its facts beside that where there is room, and what it is below."""
+        name = printable(offer.name)
+        wide = self.app.size.width >= _WIDE
+        facts = " · ".join(self._here(offer) if offer.present else _remote(offer))
+        mark = " ●" if offer.name == self._current else "  " if offer.present else " ↓"
+        first = Content.assemble(
+            (f"{name:{_NAME if wide else 0}}", "bold"),
+            (mark, "$primary"),
+            "  " if wide else "\n",
+            facts,
+        )
+        about = Content.styled(printable(offer.description), "$muted")
+        return Content("\n").join([first, about])
 
     def _here(self, offer: Offer) -> list[str]:
         """What is known of a model that can be loaded."""
         fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
         speed = self._speeds(offer.name)
-        rates = [f"{speed:.0f} tok/s in its last answer"] if speed else []
+        rates = [f"{speed:.0f} tok/s"] if speed else []
         rates += [f"{offer.rate:.0f} predicted"] if offer.rate else []
-        return [fits, ", ".join(rates) or "speed not known"]
+        return [size_text(offer.size), fits, ", ".join(rates) or "speed not known"]
+
+
+def _remote(offer: Offer) -> list[str]:
+    """What is known of a model that can be pulled, which is little and not exact."""
+    if not offer.size or offer.rate is None:
+        return ["not all here"]
+    rate = f"about {offer.rate:.{offer.rate < 10:d}f} tok/s"
+    return [f"about {size_text(offer.size)}", *(["fits", rate] if offer.fits else ["too large"])]

@@ -42,7 +42,7 @@ class Composer(TextArea):
 
         key: str
 
-    def __init__(self, send: str = SEND, newline: str = NEWLINE) -> None:
+    def __init__(self) -> None:
         super().__init__(
             soft_wrap=True,
             show_line_numbers=False,
@@ -52,8 +52,7 @@ class Composer(TextArea):
             placeholder="Message, or / for commands",
         )
         self.completing = False
-        # No bindings: those are looked up before the letters typed ahead of them have arrived.
-        self._send, self._newline = send.split(","), newline.split(",")
+        self.use(SEND, NEWLINE)
         self._history: Sequence[str] = ()
         self._at = -1
         self._draft = ""
@@ -66,6 +65,11 @@ class Composer(TextArea):
         for mark, pasted in self._pasted.items():
             text = text.replace(mark, pasted)
         return text
+
+    def use(self, send: str, newline: str) -> None:
+        """The keys that send, and that begin a new line."""
+        # No bindings: those are looked up before the letters typed ahead of them have arrived.
+        self._send, self._newline = send.split(","), newline.split(",")
 
     def remember(self, history: Sequence[str]) -> None:
         """What was sent before, the newest first."""

@@ -15,7 +15,7 @@ from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
 from edgespec_tui.actions import BY_WORD, Action
 from edgespec_tui.attachments import describe, expand, mentioned
-from edgespec_tui.widgets.composer import NEWLINE, SEND, Composer
+from edgespec_tui.widgets.composer import Composer
 from edgespec_tui.widgets.suggestions import Suggestions, suggest
 
 
@@ -36,13 +36,9 @@ class Entry(Vertical):
         action: Action | None
         argument: str
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
-        super().__init__()
-        self._keys = keys
-
     def compose(self) -> ComposeResult:
         yield Suggestions()
-        yield Composer(self._keys.get("send", SEND), self._keys.get("newline", NEWLINE))
+        yield Composer()
 
     @property
     def composer(self) -> Composer:
@@ -53,6 +49,10 @@ class Entry(Vertical):
     def text(self) -> str:
         """What is typed there."""
         return self.composer.content
+
+    def use(self, keymap: Mapping[str, str]) -> None:
+        """The keys for what is done here."""
+        self.composer.use(keymap["send"], keymap["newline"])
 
     def put(self, text: str) -> None:
         """Replace what is typed there, and go there."""

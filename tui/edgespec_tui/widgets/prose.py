@@ -1,14 +1,18 @@
 """An answer's text: Markdown that can grow while it is shown."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from edgespec.cli.output import printable
 from edgespec_tui.segments import Segmenter
+
+if TYPE_CHECKING:
+    from textual.widgets import Markdown
 
 _MOST, _MOST_GROWING = 12, 3
 """Segments that are shown at once; fewer while they are laid out again and again."""
@@ -60,7 +64,7 @@ class Prose(Vertical):
         if lines:
             here, *further = self._segmenter.push(lines.splitlines(keepends=True))
             if here:
-                await self.query(Markdown).last().append(here)
+                await self._segments()[-1].append(here)
             for part in further:
                 await self.mount(_segment(part), before=self._tail)
             await self._prune()
@@ -81,9 +85,14 @@ class Prose(Vertical):
 
         A rule in the stylesheet would be looked at for every block whenever one is added.
         """
-        for segment in list(self.query(Markdown))[-1:]:
+        for segment in self._segments()[-1:]:
             for block in segment.children[-1:]:
                 block.styles.margin = 0
+
+    def _segments(self) -> "list[Markdown]":
+        from textual.widgets import Markdown
+
+        return list(self.query(Markdown))
 
     def _show_tail(self) -> None:
         # Laying out the whole screen for every few letters is what would cost the most.
@@ -95,7 +104,7 @@ class Prose(Vertical):
 
     async def _prune(self) -> None:
         """While a long answer comes, its end matters."""
-        shown = list(self.query(Markdown))
+        shown = self._segments()
         for segment in shown[:-_MOST_GROWING]:
             self._hidden += segment.source.count("\n")
             await segment.remove()
@@ -103,6 +112,14 @@ class Prose(Vertical):
             await self.query(".hidden").remove()
             note = f"… {self._hidden} lines before; o opens it whole"
             await self.mount(Static(note, classes="hidden"), before=0)
+
+
+def warm_up() -> None:
+    """Load what the first answer needs to be shown, so that it need not wait for that."""
+    from textual.highlight import highlight
+
+    _segment("")
+    highlight("pass", language="python")
 
 
 def _broken(text: str) -> tuple[str, str]:
@@ -114,7 +131,10 @@ def _broken(text: str) -> tuple[str, str]:
     return text[:cut] + "\n", text[cut:]
 
 
-def _segment(text: str) -> Markdown:
+def _segment(text: str) -> "Markdown":
+    # Not at the top: its parser would delay the first picture.
+    from textual.widgets import Markdown
+
     return Markdown(text, open_links=False)
 
 

@@ -47,6 +47,7 @@ class Transcript(VerticalScroll, can_focus=False):
             kept = await self._keep(wanted)
             await self.mount_all(self._view(message) for message in wanted[kept:])
         self.anchor()
+        self.call_after_refresh(self._fill)
         if focus is not None:
             self.focus_view(focus)
 
@@ -64,13 +65,12 @@ class Transcript(VerticalScroll, can_focus=False):
         return kept
 
     def _needed(self, path: Sequence[StoredMessage]) -> int:
-        """How many messages from the end fill the screen, and some more."""
-        width, height = max(self.app.size.width - 4, 20), self.app.size.height
-        enough = height if self._growing else 1.5 * height
+        """How many messages from the end should fill the screen."""
+        width, enough = max(self.app.size.width - 4, 20), self.app.size.height
         lines = 0
         for count, message in enumerate(reversed(path), 1):
             lines += 3 + message.text.count("\n") + len(message.text) // width
-            if lines > enough and count >= _LEAST:
+            if lines >= enough and count >= _LEAST:
                 return count
         return len(path)
 
@@ -79,6 +79,16 @@ class Transcript(VerticalScroll, can_focus=False):
         for view in self.views:
             if view.message.id == message:
                 view.focus()
+
+    def on_resize(self) -> None:
+        """There may be room for more."""
+        self.call_after_refresh(self._fill)
+
+    async def _fill(self) -> None:
+        """Where there is nothing to scroll, nobody could ask for what was before."""
+        if self._earlier and self.is_attached and self.max_scroll_y == 0:
+            await self.show_earlier()
+            self.call_after_refresh(self._fill)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Whoever comes near the top wants to see what was before it."""

@@ -17,7 +17,8 @@ _KEYS = (
 )
 _TOY = (
     "nano is a toy, so that all this works without a download: it knows Python's standard library "
-    "and nothing else. F3 chooses another model."
+    "and nothing else. F3 lists the models that suit this machine and gets the one you choose; "
+    "/pull hf:owner/repository gets any other."
 )
 
 

@@ -1,0 +1,1 @@
+"""edgespec from Python: a thin face over what the command line uses; see docs/api.md."""

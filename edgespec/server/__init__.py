@@ -1,0 +1,1 @@
+"""`edgespec serve`: loaded models for programs that speak OpenAI's API; see docs/server.md."""

@@ -1,0 +1,97 @@
+"""A server's life: its socket, its loop, and the end in good order."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import uvicorn
+
+from edgespec.errors import EdgespecError
+from edgespec.server import limits
+from edgespec.server.app import App, OnFailure
+from edgespec.server.metrics import Metrics
+from edgespec.server.shelf import Load, Shelf
+
+_BACKLOG = 512
+_DRAIN = 60
+"""Seconds for what is under way to be finished; then it is broken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Whom a server lets in: those with the `key`, who call it by one of `hosts`."""
+
+    key: str | None
+    hosts: Collection[str]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises EdgespecError, as when another server has the port."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        what = f"{host} port {port} cannot be listened on: {error.strerror}"
+        raise EdgespecError(what, "choose another --port, or stop what uses it") from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def serve(
+    loads: Mapping[str, Load],
+    metrics: Metrics,
+    listener: socket.socket,
+    doors: Doors,
+    on_failure: OnFailure,
+) -> None:
+    """Serve the models that `loads` load until SIGINT or SIGTERM; the first is loaded at once.
+
+    What is under way then is finished, unless a second signal comes. Raises what loading raises.
+    """
+    asyncio.run(_serve(loads, metrics, listener, doors, on_failure))
+
+
+async def _serve(
+    loads: Mapping[str, Load],
+    metrics: Metrics,
+    listener: socket.socket,
+    doors: Doors,
+    on_failure: OnFailure,
+) -> None:
+    shelf = Shelf(loads)
+    async with shelf.use(next(iter(loads))):
+        pass
+    app = App(shelf, metrics, on_failure).starlette(doors.key, doors.hosts)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=limits.MAX_HEADERS,
+        timeout_graceful_shutdown=_DRAIN,
+    )
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await shelf.close()
