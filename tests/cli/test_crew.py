@@ -148,7 +148,6 @@ def test_options_that_cannot_be(
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Ray cluster of three node processes on this machine, the first without processors."""
-    pytest.importorskip("ray", reason="edgespec[cluster] is not installed")
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "120000")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
@@ -175,7 +174,6 @@ def test_a_killed_node_s_rows_are_answered_by_the_other(
 
 
 def test_a_cluster_that_is_not_there(rows: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="edgespec[cluster] is not installed")
     output = str(tmp_path / "out.jsonl")
     done = edgespec("batch", str(rows), "-o", output, *PLAIN, "--ray", "127.0.0.1:1")
     assert (done.returncode, done.stdout) == (3, "")
