@@ -27,7 +27,8 @@ from edgespec.batch.tasks import Answered, Executor, Task
 from edgespec.batch.workers import MOST, best_width, working
 from edgespec.catalog import Pair
 from edgespec.events import Request
-from edgespec.loading import LoadOptions, Parts, load_parts
+from edgespec.loading import LoadOptions, load_parts
+from edgespec.parts import Parts
 from edgespec.protocols import ModelOptions, backend
 from edgespec.sampling.params import SamplingParams
 
