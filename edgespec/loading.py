@@ -179,7 +179,7 @@ class _Loader:
             placement,
             threads,
             pinned=bool(self._options.threads),
-            report=lambda fraction: self._tell("measuring this machine", fraction),
+            report=self._report,
         )
         policy, acceptance = thread.submit(self._policy, measuring, context, drafter).result()
         return Parts(
@@ -289,6 +289,9 @@ class _Loader:
         self._stack.callback(keep)
         costs, length = CostModel(known.costs), self._options.draft_length
         return FixedPolicy(costs, length) if length else Controller(costs), known.acceptance
+
+    def _report(self, fraction: float) -> None:
+        self._tell("measuring this machine", fraction)
 
     def _tell(self, what: str, fraction: float) -> bool:
         """Tell whoever listens; False if they want no more."""

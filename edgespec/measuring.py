@@ -31,7 +31,7 @@ class Measuring:
     placement: Placement
     threads: int
     pinned: bool
-    report: Callable[[float], object]
+    report: Callable[[float], None]
 
     def settle(
         self, target: Context, drafter: Context | None, *, again: bool
