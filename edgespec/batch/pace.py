@@ -60,14 +60,12 @@ class Pace:
 
     def pays(self, answers: int, depth: int, limit: int) -> bool:
         """Whether drafts that are surely right would be worth their time, and may be tried now."""
-        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
         if self._unchecked >= _PLAIN_EVERY:
             return False
-        if not self._guard.allows(self.costs.feared(answers + 1, depth), plain):
-            return False
+        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
         return any(
             more > rate * (self.costs.verify(answers + more, depth) - plain)
-            for more in range(1, limit + 1)
+            for more in range(1, self._allowed(answers, depth, limit) + 1)
         )
 
     def further(
@@ -77,7 +75,8 @@ class Pace:
 
         `spent` seconds went into drafts of this step already.
         """
-        answers, plain = len(prospects), self.costs.verify(len(prospects), depth)
+        answers = len(prospects)
+        limit = self._allowed(answers, depth, limit, spent + self.costs.draft(depth))
         survivals = [prospect.survival for prospect in prospects]
         growths = [prospect.growth for prospect in prospects]
         catching_up = [self._catching_up(prospect.behind, depth) for prospect in prospects]
@@ -96,19 +95,16 @@ class Pace:
         )
         if not chosen and not any(survivals):
             chosen = self._look(growths, catching_up, depth)
-        size = min(answers + sum(map(len, survivals)) + len(chosen), answers + limit)
-        seconds = self.costs.draft(depth, rows=max(len(chosen), 1))
-        seconds += spent + sum(catching_up[index] for index in chosen)
-        return chosen if self._guard.allows(seconds + self.costs.feared(size, depth), plain) else []
+        spent += self.costs.draft(depth, rows=max(len(chosen), 1))
+        spent += sum(catching_up[index] for index in chosen)
+        return chosen if self._allowed(answers, depth, 1, spent) else []
 
     def affordable(self, survivals: Sequence[Sequence[float]], depth: int, limit: int) -> list[int]:
         """How many of each answer's drafts to verify; see `spend`."""
         answers = len(survivals)
+        limit = self._allowed(answers, depth, limit, self._planning)
         rate = self.rate(answers, depth)
-        counts = spend(survivals, answers, limit, rate, lambda size: self.costs.verify(size, depth))
-        feared = self.costs.feared(answers + sum(counts), depth) + self._planning
-        allowed = self._guard.allows(feared, self.costs.verify(answers, depth))
-        return counts if allowed else [0] * answers
+        return spend(survivals, answers, limit, rate, lambda size: self.costs.verify(size, depth))
 
     def planned(self, seconds: float) -> None:
         """So much time of the step went into its drafts, whether they are verified or not."""
@@ -129,6 +125,13 @@ class Pace:
         self._planning = 0.0
         self._guard.record(seconds, 1, worth)
         self._gain += (1 - _MEMORY) * (max(worth / seconds, 1.0) - self._gain)
+
+    def _allowed(self, answers: int, depth: int, limit: int, spent: float = 0.0) -> int:
+        """The most drafts, up to `limit`, that cannot break the bound after `spent` seconds."""
+        plain = self.costs.verify(answers, depth)
+        sizes = range(limit, 0, -1)
+        fears = ((more, spent + self.costs.feared(answers + more, depth)) for more in sizes)
+        return next((more for more, fear in fears if self._guard.allows(fear, plain)), 0)
 
     def _catching_up(self, tokens: int, depth: int) -> float:
         return self.costs.draft(depth) * self.costs.table.draft_row * max(tokens - 1, 0)
