@@ -13,6 +13,8 @@ from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ENVIRONMENT, ModelSettings, model_options
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from edgespec.server.metrics import Metrics
     from edgespec.server.served import Served
 
@@ -87,24 +89,35 @@ def serve(
     if no_api_key and (api_key or not is_loopback(host)):
         raise click.UsageError("--no-api-key goes with a loopback --host and without --api-key")
     with closing(bind(host, port)) as listener:
-        key = None if no_api_key else api_key or _key()
+        doors = Doors(None if no_api_key else api_key or _key(), (host, *allow_host))
         metrics, interrupts = Metrics(), Interrupts()
-        names = [model, *(replace(model, model=name, drafter=None) for name in also)]
-        loads = dict(_load(settings, parallel, queue, metrics, interrupts) for settings in names)
-        address = listener.getsockname()
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        diagnostics.say(f"{', '.join(loads)} at http://{shown}:{address[1]}/v1")
-        if not is_loopback(host):
-            diagnostics.note(
-                "whoever reaches this address and has the key can use the models, unencrypted"
-            )
+        models = [model, *(replace(model, model=name, drafter=None) for name in also)]
+        loads = dict(_load(settings, parallel, queue, metrics, interrupts) for settings in models)
+        _announce(", ".join(loads), listener, exposed=not is_loopback(host))
         with interrupts:
             loaded = next(iter(loads.values()))()
         with closing(loaded):
-            # uvicorn hands the signal on once it is done; it was obeyed by then.
-            signal.signal(signal.SIGTERM, lambda number, frame: None)
             app = App(Shelf(loads, loaded), metrics, _failed)
-            run(app, listener, Doors(key, (host, *allow_host)))
+            _until_ctrl_c(lambda: run(app, listener, doors))
+
+
+def _announce(names: str, listener: "socket", *, exposed: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    diagnostics.say(f"{names} at http://{f'[{host}]' if ':' in host else host}:{port}/v1")
+    if exposed:
+        diagnostics.note(
+            "whoever reaches this address and has the key can use the models, unencrypted"
+        )
+
+
+def _until_ctrl_c(run: Callable[[], None]) -> None:
+    """Run a server, which obeys SIGINT and SIGTERM and hands them on here once it is done."""
+    obeyed: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: obeyed.append(number))
+    run()
+    if signal.SIGINT in obeyed:
+        raise KeyboardInterrupt
 
 
 def _key() -> str:

@@ -30,7 +30,7 @@ def test_no_input_makes_it_fail(tmp_path: Path, kept_home: Path) -> None:
 
 def _schemathesis(url: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
-    options = ["--seed", "1", "--max-examples", "5", "--phases", "examples,coverage,fuzzing"]
+    options = ["--seed", "1", "--max-examples", "2", "--phases", "examples,coverage,fuzzing"]
     options += ["--checks", ",".join(_CHECKS), "-H", f"Authorization: Bearer {KEY}"]
     options += ["--request-timeout", str(PATIENCE)]
     return subprocess.run(
