@@ -21,7 +21,7 @@ class Server:
     """A running llama-server."""
 
     def __init__(self, port: int, process: int) -> None:
-        self._port = port
+        self.port = port
         self.process = process
 
     def answer(
@@ -63,7 +63,7 @@ class Server:
             return False
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        connection = HTTPConnection(_HOST, self._port, timeout=600)
+        connection = HTTPConnection(_HOST, self.port, timeout=600)
         try:
             data = json.dumps(body) if body else None
             headers = {"Content-Type": "application/json"}

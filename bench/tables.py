@@ -67,14 +67,11 @@ def latency_table(record: Record) -> str:
 
 
 def batch_table(record: Record) -> str:
-    """The median run of each side."""
-    results = [batch.Result(**result) for result in record["results"]]
-    rows = []
-    for name in dict.fromkeys(result.name for result in results):
-        mine = sorted((r for r in results if r.name == name), key=lambda one: one.seconds)
-        rows.append(mine[len(mine) // 2].row())
-    headers = ("side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
-    return report.table(headers, rows) + "\n"
+    """All rounds of each side, and how edgespec compares in each cell."""
+    results = batch.merged([batch.Result(**result) for result in record["results"]])
+    rows = [result.row() for result in results]
+    lines = "".join(f"- {line}\n" for line in batch.verdicts(results))
+    return f"{report.table(batch.HEADERS, rows)}\n\n{lines}"
 
 
 def startup_table(record: Record) -> str:

@@ -12,6 +12,7 @@ from edgespec.drafting import DraftThread
 from edgespec.events import (
     Finish,
     FinishReason,
+    Logprobs,
     Notice,
     Request,
     Round,
@@ -21,7 +22,7 @@ from edgespec.events import (
     Token,
 )
 from edgespec.protocols import Logits, Tokenizer
-from edgespec.sampling.logprobs import Logprobs, logprobs
+from edgespec.sampling.logprobs import logprobs
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.source import InstantSource

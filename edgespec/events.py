@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from edgespec.sampling.logprobs import Logprobs
 from edgespec.sampling.params import SamplingParams
 
 
@@ -47,6 +46,18 @@ class Request:
     def tokens(self) -> tuple[int, ...]:
         """All that is known of the sequence."""
         return (*self.prompt, *self.begun)
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Natural logarithms of probabilities: of the chosen token, and of the likeliest ones.
+
+    They are the model's own, at temperature 1, before bias, penalties, grammar and cuts.
+    """
+
+    chosen: float
+    top: tuple[tuple[int, float], ...] = ()
+    """Token ids with theirs, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ HEAVY = (
     "onnxruntime",
     "pyarrow",
     "rich",
+    "starlette",
     "textual",
     "tokenizers",
+    "uvicorn",
 )
 RUN_CLI = f"""
 import json, sys

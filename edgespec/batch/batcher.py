@@ -102,6 +102,8 @@ class Batcher:
     def cancel(self, task: Task) -> None:
         """Give a task up, wherever it is; it has no outcome."""
         self._queue.discard(task)
+        if self._shelf:
+            self._shelf.drop(task)
         for stream in self._live:
             if stream.task is task:
                 self._leave(stream)

@@ -1,6 +1,7 @@
 """How fast a batch goes, what drafts it can afford, and the promise that they never slow it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgespec.batch.budget import deepen, spend
 from edgespec.costs import CostModel
@@ -13,6 +14,21 @@ _PIECE = 32
 """Tokens of the largest step that is measured."""
 _LOOK_SHARE = 0.01
 """The most that looking at what the drafter would say may add to plain steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """An answer as the drafter sees it.
+
+    `survival[r-1]` is P(its first r drafts are all accepted), `growth` the acceptance to expect of
+    the next one, 0 if there can be none. The drafter has to decode `behind` tokens before, once for
+    all of the `remaining` ones.
+    """
+
+    survival: Sequence[float]
+    growth: float
+    behind: int
+    remaining: float
 
 
 class Pace:
@@ -55,26 +71,23 @@ class Pace:
         )
 
     def further(
-        self,
-        survivals: Sequence[Sequence[float]],
-        growths: Sequence[float],
-        behind: Sequence[int],
-        remaining: Sequence[float],
-        depth: int,
-        limit: int,
-        spent: float,
+        self, prospects: Sequence[Prospect], depth: int, limit: int, spent: float
     ) -> list[int]:
-        """The answers that the drafter shall look past now; see `deepen`.
+        """The answers, by number, that the drafter shall look past now; see `deepen`.
 
-        It has to decode `behind` tokens of each before, which serve the `remaining` tokens as well;
         `spent` seconds went into drafts of this step already.
         """
-        answers, plain = len(survivals), self.costs.verify(len(survivals), depth)
-        catching_up = [self._catching_up(count, depth) for count in behind]
+        answers, plain = len(prospects), self.costs.verify(len(prospects), depth)
+        survivals = [prospect.survival for prospect in prospects]
+        growths = [prospect.growth for prospect in prospects]
+        catching_up = [self._catching_up(prospect.behind, depth) for prospect in prospects]
         chosen = deepen(
             survivals,
             growths,
-            [cost / max(left, 1.0) for cost, left in zip(catching_up, remaining, strict=True)],
+            [
+                cost / max(prospect.remaining, 1.0)
+                for cost, prospect in zip(catching_up, prospects, strict=True)
+            ],
             answers,
             limit,
             self.rate(answers, depth),

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import IO
 
 from edgespec.batch.stream import Stream
+from edgespec.batch.tasks import Task
 from edgespec.protocols import Saving
 
 
@@ -50,6 +51,11 @@ class Shelf:
         """How many tokens of an answer are kept."""
         kept = self._kept.get(stream)
         return kept.tokens if kept else 0
+
+    def drop(self, task: Task) -> None:
+        """The task is given up."""
+        for stream in [stream for stream in self._kept if stream.task is task]:
+            self._kept.pop(stream).file.close()
 
     def take(self, stream: Stream) -> bytes:
         """What was kept of an answer, once; nothing if it cannot be read."""

@@ -74,9 +74,11 @@ def serve(
 ) -> None:
     """Serve a model to programs that speak OpenAI's API, until Ctrl+C."""
     try:
+        from edgespec.server.app import App
         from edgespec.server.metrics import Metrics
         from edgespec.server.serving import Doors, bind, is_loopback
         from edgespec.server.serving import serve as run
+        from edgespec.server.shelf import Shelf
     except ImportError as error:
         raise click.ClickException(
             f'serving needs {error.name}; pip install "edgespec[server]"'
@@ -86,9 +88,9 @@ def serve(
         raise click.UsageError("--no-api-key goes with a loopback --host and without --api-key")
     with closing(bind(host, port)) as listener:
         key = None if no_api_key else api_key or _key()
-        metrics = Metrics()
+        metrics, interrupts = Metrics(), Interrupts()
         names = [model, *(replace(model, model=name, drafter=None) for name in also)]
-        loads = dict(_load(settings, parallel, queue, metrics) for settings in names)
+        loads = dict(_load(settings, parallel, queue, metrics, interrupts) for settings in names)
         address = listener.getsockname()
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         diagnostics.say(f"{', '.join(loads)} at http://{shown}:{address[1]}/v1")
@@ -96,9 +98,13 @@ def serve(
             diagnostics.note(
                 "whoever reaches this address and has the key can use the models, unencrypted"
             )
-        # uvicorn hands the signal on once it is done; it was obeyed by then.
-        signal.signal(signal.SIGTERM, lambda number, frame: None)
-        run(loads, metrics, listener, Doors(key, (host, *allow_host)), _failed)
+        with interrupts:
+            loaded = next(iter(loads.values()))()
+        with closing(loaded):
+            # uvicorn hands the signal on once it is done; it was obeyed by then.
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
+            app = App(Shelf(loads, loaded), metrics, _failed)
+            run(app, listener, Doors(key, (host, *allow_host)))
 
 
 def _key() -> str:
@@ -111,7 +117,11 @@ def _key() -> str:
 
 
 def _load(
-    settings: ModelSettings, parallel: int, queue: int, metrics: "Metrics"
+    settings: ModelSettings,
+    parallel: int,
+    queue: int,
+    metrics: "Metrics",
+    interrupts: Interrupts,
 ) -> "tuple[str, Callable[[], Served]]":
     """A model's name, and how to load it. Raises ModelUnavailable if there is no such model."""
     from edgespec.cli.session import open_parts
@@ -122,7 +132,7 @@ def _load(
     name = best_pair(settings.model, settings.drafter, speculate=speculate).name
 
     def load() -> Served:
-        parts = open_parts(settings, Interrupts(), parallel, alone=True)
+        parts = open_parts(settings, interrupts, parallel, alone=True)
         return Served(name, parts, parallel, queue, metrics, speculate=speculate)
 
     return name, load

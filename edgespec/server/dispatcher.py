@@ -143,6 +143,10 @@ class Dispatcher:
                     for event in events:
                         if not isinstance(event, Notice):
                             self._tell(job, event)
+                        # One that came before the engine had begun had no effect. What is decided
+                        # is told all the same: it may be the end.
+                        if not self._goes_on(job):
+                            self._engine.abort()
             except (NothingAllowed, InvalidInput) as error:
                 self._tell(job, Broken(str(error), 400))
         if job.cancelled:
@@ -154,12 +158,16 @@ class Dispatcher:
         with self._monitor:
             self._alone = job
             self._prompt = len(job.request.prompt)
-            go_on = not (job.cancelled or self._closed or self._joinable())
         try:
-            yield go_on
+            yield self._goes_on(job)
         finally:
             with self._monitor:
                 self._alone = None
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether the job should be answered, and by itself."""
+        with self._monitor:
+            return not (job.cancelled or self._closed or self._joinable())
 
     def _together(self, context: OrderedContext) -> None:
         """Let a batcher answer, until one job is left at most."""
@@ -235,7 +243,6 @@ class Dispatcher:
         if isinstance(news, Token):
             job.emitted.append(news.id)
             drafted = news.source != "target"
-            job.accepted += drafted
             self._metrics.emitted(job, drafted=drafted)
             with self._monitor:
                 self._line.served(job, 1)

@@ -33,8 +33,6 @@ class Job:
     arrived: float = field(default_factory=perf_counter)
     first: float = 0.0
     """When its first token was there."""
-    accepted: int = 0
-    """Tokens that were drafted."""
     emitted: list[int] = field(default_factory=list)
     cancelled: bool = False
 

@@ -3,16 +3,14 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import uvicorn
 
 from edgespec.errors import EdgespecError
 from edgespec.server import limits
-from edgespec.server.app import App, OnFailure
-from edgespec.server.metrics import Metrics
-from edgespec.server.shelf import Load, Shelf
+from edgespec.server.app import App
 
 _BACKLOG = 512
 _DRAIN = 60
@@ -54,33 +52,10 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def serve(
-    loads: Mapping[str, Load],
-    metrics: Metrics,
-    listener: socket.socket,
-    doors: Doors,
-    on_failure: OnFailure,
-) -> None:
-    """Serve the models that `loads` load until SIGINT or SIGTERM; the first is loaded at once.
-
-    What is under way then is finished, unless a second signal comes. Raises what loading raises.
-    """
-    asyncio.run(_serve(loads, metrics, listener, doors, on_failure))
-
-
-async def _serve(
-    loads: Mapping[str, Load],
-    metrics: Metrics,
-    listener: socket.socket,
-    doors: Doors,
-    on_failure: OnFailure,
-) -> None:
-    shelf = Shelf(loads)
-    async with shelf.use(next(iter(loads))):
-        pass
-    app = App(shelf, metrics, on_failure).starlette(doors.key, doors.hosts)
+def serve(app: App, listener: socket.socket, doors: Doors) -> None:
+    """Serve until SIGINT or SIGTERM; what is under way then is finished, but for a second one."""
     config = uvicorn.Config(
-        app,
+        app.starlette(doors.key, doors.hosts),
         http="h11",
         ws="none",
         lifespan="on",
@@ -91,7 +66,4 @@ async def _serve(
         h11_max_incomplete_event_size=limits.MAX_HEADERS,
         timeout_graceful_shutdown=_DRAIN,
     )
-    try:
-        await uvicorn.Server(config).serve(sockets=[listener])
-    finally:
-        await shelf.close()
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))

@@ -21,9 +21,9 @@ class Shelf:
     keep a model loaded for ever.
     """
 
-    def __init__(self, loads: Mapping[str, Load]) -> None:
+    def __init__(self, loads: Mapping[str, Load], loaded: Served) -> None:
         self._loads = loads
-        self._loaded: Served | None = None
+        self._loaded: Served | None = loaded
         self._loading: asyncio.Future[Served] | None = None
         self._users = 0
         self._turn = asyncio.Lock()

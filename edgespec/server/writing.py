@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgespec.batch.answers import REASONS
-from edgespec.events import Finish, Stats, Token
-from edgespec.sampling.logprobs import Logprobs
+from edgespec.events import Finish, Logprobs, Stats, Token
 from edgespec.server.asking import Asked
 from edgespec.server.job import Broken, News
 from edgespec.server.tools import Call, Calls

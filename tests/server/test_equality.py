@@ -18,9 +18,7 @@ QUESTIONS = ("What does os.path.join do?", "What is a dict?", "def fib(n):", "Ho
 @pytest.mark.parametrize("temperature", [0, 0.8])
 def test_an_answer_is_what_run_says(server: Serving, kept_home: Path, temperature: float) -> None:
     options = ("--seed", "5", "-n", "48", "-t", str(temperature), "--threads", "1")
-    expected = json.loads(
-        edgespec("run", *options, QUESTIONS[0], EDGESPEC_HOME=str(kept_home)).stdout
-    )
+    expected = _run(kept_home, *options, QUESTIONS[0])
     reply = server.chat(QUESTIONS[0], seed=5, max_tokens=48, temperature=temperature)
     assert reply["choices"][0]["message"]["content"] == expected["text"]
     assert reply["usage"]["completion_tokens"] == expected["stats"]["tokens"]
@@ -28,9 +26,7 @@ def test_an_answer_is_what_run_says(server: Serving, kept_home: Path, temperatur
 
 def test_a_completion_is_what_run_raw_says(server: Serving, kept_home: Path) -> None:
     options = ("--raw", "--seed", "6", "-n", "32", "--threads", "1")
-    expected = json.loads(
-        edgespec("run", *options, "def fib(n):", EDGESPEC_HOME=str(kept_home)).stdout
-    )
+    expected = _run(kept_home, *options, "def fib(n):")
     body = {"model": "nano", "prompt": "def fib(n):", "seed": 6, "max_tokens": 32}
     status, reply = server.ask("/v1/completions", body)
     assert (status, reply["choices"][0]["text"]) == (200, expected["text"])

@@ -72,9 +72,9 @@ def test_many_short_requests_leave_memory_as_it_was(server: Serving) -> None:
             assert server.ask("/v1/completions", body)[0] == 200
 
     with ThreadPoolExecutor(4) as clients:
-        list(clients.map(ask, [50] * 4))
+        list(clients.map(ask, [25] * 4))
         before = process.memory_info().rss
-        list(clients.map(ask, [150] * 4))
+        list(clients.map(ask, [75] * 4))
     assert process.memory_info().rss - before < 8 * 2**20
 
 
@@ -202,6 +202,18 @@ def test_chat_goes_before_batch_and_too_many_are_turned_away(
             one.result()
         assert order[2] == "batch"
         assert busy.stop() == 0
+
+
+def test_who_asks_for_another_model_gets_it(server: Serving) -> None:
+    def ask(number: int) -> str:
+        body = {"model": ("nano", "tooled")[number % 2], "prompt": "import", "seed": number}
+        status, reply = server.ask("/v1/completions", {**body, "max_tokens": 5})
+        assert status == 200
+        return str(reply["model"])
+
+    with ThreadPoolExecutor(6) as clients:
+        assert list(clients.map(ask, range(12))) == ["nano", "tooled"] * 6
+    assert server.ask("/health")[1]["model"] in ("nano", "tooled")
 
 
 def test_a_server_makes_a_key_and_keeps_it_for_its_owner(tmp_path: Path, kept_home: Path) -> None:

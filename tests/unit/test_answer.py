@@ -424,6 +424,19 @@ def test_an_answer_dropped_at_any_event_can_be_continued(
         check_answer(bench, rest, events)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_an_answer_that_has_begun_goes_on_as_it_would_have(temperature: float) -> None:
+    sampling = SamplingParams(temperature, repeat_penalty=1.1, seed=11)
+    request = Request(PROMPT, sampling, max_tokens=30)
+    whole = list(Bench(Setting()).events(request))
+    for count in range(1, len(ids(whole))):
+        bench = Bench(Setting())
+        events = list(bench.events(replace(request, begun=ids(whole)[:count])))
+        assert (*ids(whole)[:count], *ids(events)) == ids(whole)
+        assert text(whole[:count]) + text(events) == text(whole)
+        assert finish(events).stats.tokens == finish(whole).stats.tokens
+
+
 @pytest.mark.parametrize("rollback", list(Rollback))
 def test_an_answer_aborted_in_any_decode_can_be_continued(rollback: Rollback) -> None:
     sampling = SamplingParams(0.9, seed=8, logit_bias={LANGUAGE.eog: -100.0})

@@ -13,8 +13,10 @@ from edgespec.batch.pace import Pace
 from edgespec.batch.queue import Queue
 from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Answered, Failed, Outcome, Task
+from edgespec.cache import Cache
 from edgespec.costs import CostModel, CostTable
-from edgespec.events import FinishReason, Request
+from edgespec.errors import Aborted
+from edgespec.events import FinishReason, Request, Token
 from edgespec.protocols import ContextOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import Sampler
@@ -103,6 +105,7 @@ def answers(
     room: int = 4096,
     batch: int = 32,
     eager: Random | None = None,
+    aborts: Random | None = None,
 ) -> dict[int, Outcome]:
     options = ContextOptions(n_ctx=room, n_batch=batch, max_outputs=64, max_sequences=width)
     context = FakeContext(LANGUAGE, options)
@@ -113,11 +116,25 @@ def answers(
         batcher.add(Task(number, 0, request, 20.0))
     found: dict[int, Outcome] = {}
     while batcher.busy:
+        if aborts and aborts.random() < 0.3:
+            context.abort()
+            with pytest.raises(Aborted):
+                batcher.step()
+            context.resume()
         for outcome in batcher.step():
             assert outcome.task.row not in found
             found[outcome.task.row] = outcome
     assert batcher.load.active == 0
     return found
+
+
+def test_steps_that_are_broken_off_are_tried_again() -> None:
+    given = requests(40)
+    assert _texts(answers(given, 7, eager=Random(1), aborts=Random(2))) == _texts(answers(given, 7))
+
+
+def _texts(found: dict[int, Outcome]) -> dict[int, str]:
+    return {row: outcome.text for row, outcome in found.items() if isinstance(outcome, Answered)}
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 32])
@@ -204,3 +221,76 @@ def test_long_prompts_do_not_keep_others_from_going_on() -> None:
     while len(batcher.step()) == 0:
         pass
     assert [size for size, _ in context.batches] == [1, 512, 1, 512, 1, 476]
+
+
+def test_an_answer_that_has_begun_goes_on_as_it_would_have() -> None:
+    random = Random(3)
+    given = requests(40)
+    expected = [alone(request) for request in given]
+    begun = [
+        replace(request, begun=tuple(tokens[: random.randrange(len(tokens))]))
+        for request, (tokens, _) in zip(given, expected, strict=True)
+    ]
+    found = answers(begun, 4, eager=random)
+    for number, (tokens, reason) in enumerate(expected):
+        outcome = found[number]
+        assert isinstance(outcome, Answered)
+        assert (outcome.text, outcome.reason) == (text(tokens), reason)
+        assert outcome.stats.tokens == len(tokens)
+
+
+def lively(width: int) -> tuple[Batcher, FakeContext]:
+    options = ContextOptions(n_ctx=4096, n_batch=32, max_outputs=64, max_sequences=width)
+    context = FakeContext(LANGUAGE, options)
+    return Batcher(FakeModel(LANGUAGE), context, Pace(COSTS), width, N_CTX), context
+
+
+def test_whoever_listens_hears_every_token_until_the_task_is_given_up() -> None:
+    batcher, _ = lively(2)
+    given = [replace(request, max_tokens=30, logprobs=2) for request in requests(3)]
+    heard: list[list[Token]] = [[], [], []]
+    tasks = [Task(n, 0, given[n], 20.0, listen=heard[n].append) for n in range(3)]
+    for task in tasks:
+        batcher.add(task)
+    batcher.step()
+    waiting = next(n for n in range(3) if not heard[n])
+    given_up = next(n for n in range(3) if heard[n])
+    batcher.cancel(tasks[waiting])
+    batcher.cancel(tasks[given_up])
+    found = [outcome.task.row for _ in range(100) if batcher.busy for outcome in batcher.step()]
+    (left,) = {0, 1, 2} - {waiting, given_up}
+    assert found == [left]
+    assert not heard[waiting]
+    assert len(heard[given_up]) == 1
+    assert [token.id for token in heard[left]] == alone(given[left])[0]
+    for token in heard[left]:
+        assert token.logprobs
+        assert len(token.logprobs.top) == 2
+        assert token.logprobs.chosen <= token.logprobs.top[0][1] <= 0
+
+
+def test_an_engine_and_a_batcher_take_turns_on_one_context() -> None:
+    batcher, context = lively(3)
+    given = [replace(request, max_tokens=30) for request in requests(3, seed=5)]
+    tasks = [Task(n, 0, request, 20.0) for n, request in enumerate(given)]
+    for task in tasks:
+        batcher.add(task)
+    for _ in range(8):
+        batcher.step()
+    for task in tasks:
+        batcher.cancel(task)
+    wanted = given[1].prompt
+    cache = Cache(context)
+    cache.tokens = batcher.keep(wanted)
+    assert cache.prefill(wanted) >= len(wanted) - 1
+    assert list(cache.logits(0)) == list(LANGUAGE.logits(wanted))
+    again = Batcher(
+        FakeModel(LANGUAGE), context, Pace(COSTS), 3, N_CTX, held=wanted, prompt=len(wanted)
+    )
+    for task in tasks:
+        again.add(task)
+    outcomes = [outcome for _ in range(200) if again.busy for outcome in again.step()]
+    for outcome in outcomes:
+        assert isinstance(outcome, Answered)
+        assert outcome.text == text(alone(given[outcome.task.row])[0])
+    assert len(outcomes) == 3
