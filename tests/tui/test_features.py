@@ -267,7 +267,7 @@ def test_the_panel_says_what_it_is_for() -> None:
         async with driving() as chat:
             await chat.press("ctrl+t")
             await chat.pilot.pause(0.1)
-            assert "send a message to see both devices" in chat.picture()
+            assert "send a message to see what target and drafter do" in chat.picture()
             await chat.press("ctrl+t")
             assert not chat.screen.query_one(Hardware).display
 
