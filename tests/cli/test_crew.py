@@ -146,27 +146,33 @@ def test_options_that_cannot_be(
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[Any]]]:
     """A Ray cluster of three node processes on this machine, the first without processors."""
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "120000")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    made.nodes = [made.add_node(num_cpus=1) for _ in range(2)]
-    yield made
+    made = Cluster()
+    try:
+        made.add_node(num_cpus=0)
+        nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+    except Exception as error:
+        made.shutdown()
+        pytest.skip(f"Ray does not start on a machine that is so busy: {error}")
+    yield made, nodes
     made.shutdown()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_killed_node_s_rows_are_answered_by_the_other(
-    cluster: Any, rows: Path, expected: list[Any], tmp_path: Path
+    cluster: tuple[Any, list[Any]], rows: Path, expected: list[Any], tmp_path: Path
 ) -> None:
     output = tmp_path / "out.jsonl"
-    with begun(rows, output, "--ray", cluster.address, "--json") as process:
-        cluster.remove_node(cluster.nodes[0], allow_graceful=False)
+    made, nodes = cluster
+    with begun(rows, output, "--ray", made.address, "--json") as process:
+        made.remove_node(nodes[0], allow_graceful=False)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert (process.returncode, texts(output)) == (0, expected), stderr
     assert all(json.loads(line)["event"] == "progress" for line in stdout.splitlines())
