@@ -38,7 +38,11 @@ PARTS = (
         "--sets code chat --temperatures 0 --n-max 3 --prompts 2 --sweep-prompts 1 --tokens 16",
     ),
     Part("latency", "", "--repetitions 1 --depths 128 --tokens 16"),
-    Part("batch", "--rounds 3 --prompts 60", "--prompts 4 --tokens 8 --slots 2"),
+    Part(
+        "batch",
+        "",
+        "--prompts 4 --tokens 8 --slots 2 --active 1 --tail-prompts 1 --rounds 1",
+    ),
     Part("startup", "", "--repetitions 1"),
 )
 
@@ -50,7 +54,7 @@ def run(part: Part, target: Path, options: argparse.Namespace) -> bool:
     command += shlex.split(part.quick if options.quick else part.options)
     command += ["--threads", str(options.threads)]
     command += ["--json", str(options.out / target.stem / f"{part.name}.json")]
-    if part.name not in ("plain", "batch"):
+    if part.name != "plain":
         command += ["--drafter", str(options.drafter)]
     if options.peer_dir:
         command += ["--peer-dir", str(options.peer_dir)]

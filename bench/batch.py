@@ -27,13 +27,15 @@ from edgespec.batch.tasks import Answered, Executor, Task
 from edgespec.batch.workers import MOST, best_width, working
 from edgespec.catalog import Pair
 from edgespec.events import Request
-from edgespec.loading import LoadOptions, Parts, load_parts
+from edgespec.loading import LoadOptions, load_parts
+from edgespec.parts import Parts
 from edgespec.protocols import ModelOptions, backend
 from edgespec.sampling.params import SamplingParams
 
 OURS, PLAIN, THEIRS = "edgespec", "edgespec plain", "llama-server"
 NANO = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
 NGRAMS = "--spec-type ngram-simple --spec-ngram-simple-size-n 4 --spec-ngram-simple-size-m 8"
+HEADERS = ("cell", "side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,17 +265,7 @@ def main() -> None:
     bench = Bench(options, tokens_of(options), program)
     facts = machine.describe()
     results = list(take_turns(bench.sides(), options.rounds))
-    headers = (
-        "cell",
-        "side",
-        "tok/s",
-        "with prompts",
-        "of bound",
-        "drafted",
-        "accepted",
-        "seconds",
-    )
-    print(report.table(headers, [result.row() for result in merged(results)]))
+    print(report.table(HEADERS, [result.row() for result in merged(results)]))
     print(*verdicts(merged(results)), sep="\n")
     kept = {"machine": facts, "model": options.target.stem, "prompts": options.prompts}
     report.save(options.json, {**kept, "results": [asdict(result) for result in results]})

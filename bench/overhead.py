@@ -1,8 +1,8 @@
 """What a round costs besides the models: sampling, planning, the tree, hand-overs between threads.
 
 From the end of one decode of the target to the begin of the next, without the time in which the
-drafter was at work: that is waited for, or hidden. Every round verifies `--length`
-drafts, unless `--length` is 0: the controller decides, as in use.
+drafter was at work: that is waited for, or hidden. Every round verifies `--length` drafts; with 0
+the controller decides, as in use, and rounds without drafts are left out.
 """
 
 import argparse
@@ -60,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 
@@ -68,14 +69,17 @@ def main() -> None:
     pair = Pair("overhead", options.target, options.drafter)
     loading = LoadOptions(n_ctx=2048, threads=options.threads, draft_length=options.length)
     lines: list[tuple[object, ...]] = []
+    record: dict[str, object] = {"machine": facts}
     with load(pair, loading) as engine:
         for temperature in (0.0, 0.8, 1.0):
             found = measure(engine, temperature, options.tokens, options.prompts)
+            record[f"{temperature:g}"] = found
             if len(found) > 1:
                 p95 = quantiles(found, n=20)[-1]
                 lines.append((f"{temperature:g}", 1e3 * median(found), 1e3 * p95, len(found)))
     print(report.table(("temperature", "median ms", "p95 ms", "rounds"), lines))
     print(machine.headline(facts))
+    report.save(options.json, record)
 
 
 if __name__ == "__main__":

@@ -192,7 +192,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, help="per set (default: all)")
     parser.add_argument("--sweep-prompts", type=int, default=3, help="per set and mode")
     parser.add_argument("--n-max", nargs="+", type=int, default=list(range(1, 9)))
-    parser.add_argument("--draft-threads", nargs="+", type=int, default=[threads])
+    parser.add_argument(
+        "--draft-threads", nargs="+", type=int, help="llama-server's (default: as --threads)"
+    )
     parser.add_argument("--no-server", action="store_true", help="edgespec against itself only")
     parser.add_argument("--json", type=Path)
     peer.add_option(parser)
@@ -201,6 +203,7 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     options = _options()
+    options.draft_threads = options.draft_threads or [options.threads]
     server = None if options.no_server else peer.ensure(options.peer_dir).server
     with subject.open_engine(
         options.target, options.drafter, options.n_ctx, options.threads

@@ -2,7 +2,7 @@
 
 RESULTS is the folder that `bench/all.py` left. What stands between `<!-- PART MODEL -->` and
 `<!-- end -->` is replaced by the tables of RESULTS/MODEL/PART.json; what was not recorded says
-so. The plot of speeds goes to docs/images.
+so. The plot of all speeds is drawn into docs/images.
 """
 
 import argparse
@@ -27,6 +27,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 PLACE = re.compile(r"(<!-- (\w+) ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Record = dict[str, Any]
 MISSING = "*Not recorded yet.*\n"
+PLOT = "![Speeds](images/speeds.svg)\n"
 
 
 def machine_line(record: Record) -> str:
@@ -66,14 +67,11 @@ def latency_table(record: Record) -> str:
 
 
 def batch_table(record: Record) -> str:
-    """The median run of each side."""
-    results = [batch.Result(**result) for result in record["results"]]
-    rows = []
-    for name in dict.fromkeys(result.name for result in results):
-        mine = sorted((r for r in results if r.name == name), key=lambda one: one.seconds)
-        rows.append(mine[len(mine) // 2].row())
-    headers = ("side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
-    return report.table(headers, rows) + "\n"
+    """All rounds of each side, and how edgespec compares in each cell."""
+    results = batch.merged([batch.Result(**result) for result in record["results"]])
+    rows = [result.row() for result in results]
+    lines = "".join(f"- {line}\n" for line in batch.verdicts(results))
+    return f"{report.table(batch.HEADERS, rows)}\n\n{lines}"
 
 
 def startup_table(record: Record) -> str:
@@ -100,6 +98,9 @@ def fill(text: str, results: Path) -> str:
 
     def replace(place: re.Match[str]) -> str:
         head, part, model, tail = place.groups()
+        if part == "speeds":
+            drawn = bool(list(results.glob("*/speculation.json")))
+            return f"{head}{PLOT if drawn else MISSING}{tail}"
         file = results / model / f"{part}.json"
         if not file.exists():
             return f"{head}{MISSING}{tail}"
@@ -112,7 +113,7 @@ def fill(text: str, results: Path) -> str:
 def plot(records: Iterable[Record], path: Path) -> None:
     """Speed over edgespec's own plain decoding: edgespec, and llama-server at its best."""
     bars = [bar for record in records for bar in speeds(record)]
-    figure = Figure(figsize=(8, 0.5 + 0.42 * len(bars)), layout="constrained")
+    figure = Figure(figsize=(8, 0.9 + 0.42 * len(bars)), layout="constrained")
     axes = figure.subplots()
     for row, (_, ours, theirs) in enumerate(reversed(bars)):
         axes.barh(row + 0.18, ours, 0.34, color="#2a8a5b", label="" if row else "edgespec")
@@ -122,7 +123,7 @@ def plot(records: Iterable[Record], path: Path) -> None:
     axes.axvline(1, color="black", linewidth=0.7)
     axes.set(yticks=range(len(bars)), xlabel="speed over edgespec's plain decoding")
     axes.set_yticklabels([label for label, _, _ in reversed(bars)])
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside upper right", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
     mpl.rcParams |= {"svg.hashsalt": "edgespec", "svg.fonttype": "none"}
     figure.savefig(path, metadata={"Date": None, "Creator": None})

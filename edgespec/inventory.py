@@ -48,7 +48,9 @@ def items() -> list[Item]:
 
 def details(name: str) -> dict[str, object]:
     """What is known of the model `name`, by headings. Raises ModelUnavailable."""
-    pair = catalog.resolve(name)
+    from edgespec.matchmaking import best_pair  # Not at the top: a list needs no ranking.
+
+    pair = best_pair(name)
     if pair.target.suffix == ".onnx":
         return _of_graph(pair.name, read_onnx_header(pair.target))
     header = read_header(pair.target)

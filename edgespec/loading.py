@@ -1,29 +1,21 @@
 """From a pair of files to an engine: every check that can be made before the weights are read."""
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
 
 from edgespec import (
-    balance,
-    bandwidth,
     cpu_sets,
     headers,
     lost_pages,
     memory,
     mempolicy,
-    paths,
     priority,
     trial,
 )
 from edgespec.acceptance import AcceptanceModel
-from edgespec.balance import Balance, Balancer
 from edgespec.bridging.choice import bridge
-from edgespec.calibration import Calibrator
 from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
 from edgespec.costs import CostModel
@@ -32,19 +24,18 @@ from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
 from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
-from edgespec.measurements import Measurements, MeasurementStore
+from edgespec.measuring import Measuring
 from edgespec.onnx_header import read_onnx_header
+from edgespec.parts import Parts
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
 from edgespec.placement.question import Question
 from edgespec.placement.records import Placement
-from edgespec.protocols import Bindable, Context, ContextOptions, Model, ModelOptions, backend
+from edgespec.protocols import Context, ContextOptions, Model, ModelOptions, backend
 from edgespec.sources.drafter import ModelDrafter
-from edgespec.sources.source import InstantSource
 from edgespec.sources.suffix import SuffixMatch
 from edgespec.topology import detect
-from edgespec.topology.records import first_cpus
 
 OnProgress = Callable[[str, float], bool]
 """Called with what is going on and its fraction done; returning False stops the loading."""
@@ -84,46 +75,6 @@ class LoadOptions:
     sequences: int = 1
     copied: bool = False
     alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A loaded pair, to be put to work by an engine or by a batch; see Engine for what they are.
-
-    `n_ctx` limits a single answer with its prompt; the context may hold more in all.
-    """
-
-    target: Model
-    context: Context
-    policy: Policy
-    acceptance: AcceptanceModel
-    drafter: ModelDrafter | None
-    close: Callable[[], None]
-    thread: ThreadPoolExecutor
-    fingerprint: str
-    n_ctx: int
-
-    def engine(
-        self,
-        sources: Sequence[InstantSource],
-        claim: Callable[[], AbstractContextManager[object]] = nullcontext,
-        clock: Callable[[], float] = perf_counter,
-    ) -> Engine:
-        """An engine that owns them."""
-        return Engine(
-            self.target,
-            self.context,
-            self.policy,
-            self.acceptance,
-            sources,
-            self.drafter,
-            self.close,
-            self.thread,
-            self.fingerprint,
-            claim,
-            clock,
-            self.n_ctx,
-        )
 
 
 def load(
@@ -223,8 +174,14 @@ class _Loader:
         drafter = self._drafter(target, placement)
         thread = target_thread()
         self._stack.callback(thread.shutdown)
-        known = thread.submit(self._policy, context, drafter, placement, threads)
-        policy, acceptance = known.result()
+        measuring = Measuring(
+            self._pair,
+            placement,
+            threads,
+            pinned=bool(self._options.threads),
+            report=self._report,
+        )
+        policy, acceptance = thread.submit(self._policy, measuring, context, drafter).result()
         return Parts(
             target,
             context,
@@ -233,7 +190,7 @@ class _Loader:
             drafter,
             self._stack.pop_all().close,
             thread,
-            f"{self._key(context, placement, threads, None)}-{context.n_ctx}",
+            f"{measuring.key(context)}-{context.n_ctx}",
             min(memory.rounded(placement.n_ctx), context.n_ctx),
         )
 
@@ -310,8 +267,9 @@ class _Loader:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
         lanes = 1 if between or not shares else self._sequences if many else _LANES
+        room = self._room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
         size = ContextOptions(
-            n_ctx=self._room(self._pair.drafter, placement, placement.drafter),
+            n_ctx=room or placement.n_ctx,
             n_batch=_BATCH,
             max_outputs=lanes,
             max_sequences=lanes,
@@ -324,30 +282,13 @@ class _Loader:
         return ModelDrafter(context, target.tokenizer.n_vocab, lanes)
 
     def _policy(
-        self, target: Context, drafter: ModelDrafter | None, placement: Placement, threads: int
+        self, measuring: Measuring, target: Context, drafter: ModelDrafter | None
     ) -> tuple[Policy, AcceptanceModel]:
-        """The policy on today's costs, and what is known of this pair's acceptance."""
-        balanced = self._balance(target, threads)
-        calibrator = Calibrator(target, drafter.context if drafter else None, self._report)
-        store = MeasurementStore(paths.cache_dir() / "measurements")
-        key = self._key(target, placement, threads, balanced)
-        known = store.load(key)
-        usable = known is not None and not known.old and not self._options.calibrate
-        if known and drafter and not any(known.costs.draft.values()):
-            usable = False  # It was measured without the drafter.
-        if known is None or not usable or not calibrator.agrees(known.costs):
-            if known and balanced:
-                # Whatever changed may have changed which processors are the best.
-                balanced = self._balance(target, threads, again=True)
-                key = self._key(target, placement, threads, balanced)
-            acceptance = known.acceptance if known else AcceptanceModel()
-            known = Measurements(calibrator.measure(), acceptance, time.time())
-            store.save(key, known)
-        costs = CostModel(known.costs)
-        self._stack.callback(store.save, key, known)
-        length = self._options.draft_length
-        policy = FixedPolicy(costs, length) if length else Controller(costs)
-        return policy, known.acceptance
+        small = drafter.context if drafter else None
+        known, keep = measuring.settle(target, small, again=self._options.calibrate)
+        self._stack.callback(keep)
+        costs, length = CostModel(known.costs), self._options.draft_length
+        return FixedPolicy(costs, length) if length else Controller(costs), known.acceptance
 
     def _report(self, fraction: float) -> None:
         self._tell("measuring this machine", fraction)
@@ -355,25 +296,6 @@ class _Loader:
     def _tell(self, what: str, fraction: float) -> bool:
         """Tell whoever listens; False if they want no more."""
         return self._on_progress is None or self._on_progress(what, fraction)
-
-    def _balance(self, target: Context, threads: int, *, again: bool = False) -> Balance | None:
-        """Let the target's threads run where they are fastest, None if that was decided."""
-        if self._options.threads or threads == 1 or not isinstance(target, Bindable):
-            return None
-        topology = detect.here()
-
-        def candidates() -> list[CpuSet]:
-            speeds = bandwidth.core_speeds(first_cpus(topology.usable))
-            return cpu_sets.candidates(topology, speeds)
-
-        balancer = Balancer(target, cpu_sets.candidates(topology))
-        file = ask.balance_file(self._pair.target)
-        return balance.settle(balancer, file, candidates, again=again)
-
-    def _key(
-        self, target: Context, placement: Placement, threads: int, balanced: Balance | None
-    ) -> str:
-        return ask.costs_key(self._pair, threads, target.max_outputs, balanced, placement)
 
 
 def _shares_cache(path: Path) -> bool:

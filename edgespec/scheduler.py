@@ -9,6 +9,8 @@ from edgespec.sources.drafter import N_FEATURES
 from edgespec.tree import Candidate, DraftTree, Node, survivals
 
 _WORTH_DRAFTING = 0.015
+_AHEAD = 2
+"""Batches ahead that the drafter may be: what is being verified, and the next."""
 _MEMORY = 0.9
 
 
@@ -175,7 +177,8 @@ class Scheduler:
         # A further row delays the others by its cost, which hurts more while the target waits.
         row = self._controller.costs.table.draft_row
         least = max(_WORTH_DRAFTING, row if self._verifying is not None else 1.5 * row)
-        leaves = [node for _, node in self._tree.leaves(least)]
+        depth = _AHEAD * self._max_drafts
+        leaves = [node for _, node in self._tree.leaves(least, depth)]
         return ([] if tip in leaves else awaited) + leaves[: self._rows]
 
     def expanded(self, node: Node, candidates: Sequence[Candidate]) -> bool:

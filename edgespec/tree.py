@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import inf
 
 from edgespec.events import Source
 
@@ -117,20 +118,20 @@ class DraftTree:
         path = self.best_path()
         return path[-1] if path else self.root
 
-    def leaves(self, least: float) -> list[tuple[float, Node]]:
+    def leaves(self, least: float, depth: float = inf) -> list[tuple[float, Node]]:
         """Nodes that the drafter has not looked past and whose survival is at least `least`.
 
-        The likeliest first, the root included; a node comes before its descendants.
+        None deeper than `depth`. The likeliest first, the root included; a node comes before its descendants.
         """
         found: list[tuple[float, Node]] = []
-        stack = [(1.0, self.root)]
+        stack = [(1.0, 0, self.root)]
         while stack:
-            survival, node = stack.pop()
+            survival, level, node = stack.pop()
             if not node.expanded and not node.expanding:
                 found.append((survival, node))
             for child in node.children.values():
-                if survival * child.probability >= least:
-                    stack.append((survival * child.probability, child))
+                if survival * child.probability >= least and level < depth:
+                    stack.append((survival * child.probability, level + 1, child))
         return sorted(found, key=lambda leaf: -leaf[0])
 
     def reroot(self, tokens: Sequence[int]) -> bool:

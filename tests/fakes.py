@@ -130,6 +130,7 @@ class FakeContext:
     `on_decode`: called with n before anything else happens in it;
     `delay`: called for the seconds that a decode takes; `abort` ends the wait;
     `blocked`: decodes that last until `abort`;
+    `losses`: decodes that never end because the device is lost;
     `refuses`: names of "truncate", "restore" and "keep" if they shall always answer False.
     `bound` are the processors for single tokens and for batches, if `bind` was called;
     `decodes`, `decoded` and `batches` count calls, tokens and (tokens, outputs) of each call,
@@ -156,6 +157,8 @@ class FakeContext:
         self.on_decode: Callable[[int], None] = lambda number: None
         self.delay: Callable[[], float] = lambda: 0.0
         self.blocked: set[int] = set()
+        self.losses: set[int] = set()
+        self._report: Callable[[str], None] = lambda reason: None
         self.refuses: set[str] = set()
         self.batches: list[tuple[int, int]] = []
         self.bound: tuple[tuple[int, ...], tuple[int, ...]] | None = None
@@ -341,6 +344,10 @@ class FakeContext:
         self._batch_start, self._rolled_back, self._corrupt = length, False, False
         return True
 
+    def on_loss(self, report: Callable[[str], None]) -> None:
+        """Report what `losses` says."""
+        self._report = report
+
     def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
         """Remember the processors."""
         self.bound = tuple(single), tuple(batch)
@@ -371,6 +378,9 @@ class FakeContext:
         assert all(0 <= token < self.n_vocab for token in tokens), f"unknown token in {tokens}"
 
     def _take_time(self, number: int, tokens: Sequence[int], held: list[int]) -> None:
+        if number in self.losses:
+            self._report("the device is lost")
+            Event().wait()
         if number in self.blocked:
             assert self._abort.wait(PATIENCE), "nobody aborted the blocked decode"
         elif (seconds := self.delay()) > 0:

@@ -19,9 +19,10 @@ from edgespec.chat import ChatFormat
 from edgespec.engine import Engine
 from edgespec.errors import BackendError
 from edgespec.events import Notice, Request
-from edgespec.loading import LoadOptions, OnNote, OnProgress, Parts, load_parts
+from edgespec.loading import LoadOptions, OnNote, OnProgress, load_parts
 from edgespec.matchmaking import best_pair
 from edgespec.messages import Message
+from edgespec.parts import Parts
 from edgespec.placement.enumerate import Pins
 from edgespec.sources.suffix import SuffixMatch
 

@@ -1,7 +1,8 @@
 """Output lines: a row's answer or what is wrong with it, in the format that the row came in."""
 
 import json
-from collections import Counter
+import re
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import time
@@ -33,7 +34,11 @@ class NativeAnswers:
     def answer(self, line: int, row: Row, samples: Sequence[Answered]) -> bytes:
         """The line of a row that was answered."""
         found = [_sample(answered) for answered in samples]
-        body = found[0] if len(found) == 1 else {"vote": _vote(samples), "samples": found}
+        body = (
+            found[0]
+            if len(found) == 1
+            else {"vote": _vote(samples, row.settings.vote), "samples": found}
+        )
         head = {"line": line, "id": row.id, "seed": row.settings.sampling.seed}
         return encode({**head, **body, "error": None})
 
@@ -115,14 +120,23 @@ def _sample(answered: Answered) -> dict[str, object]:
     }
 
 
-def _vote(samples: Sequence[Answered]) -> dict[str, object]:
-    """The text that most samples agree on, white space at its ends aside; of equals the first.
+def _vote(samples: Sequence[Answered], pattern: str | None) -> dict[str, object]:
+    """What most samples agree on, white space at its ends aside; of equals the first.
 
-    Source: self-consistency, Wang et al. 2022, arXiv:2203.11171.
+    That is their text, or the last thing in it that `pattern` finds: its first group if it has
+    one. Source: self-consistency, Wang et al. 2022, arXiv:2203.11171.
     """
-    texts = [answered.text.strip() for answered in samples]
-    text, votes = Counter(texts).most_common(1)[0]
+    ballots = [_ballot(answered.text, pattern) for answered in samples]
+    counts = Counter(ballot for ballot in ballots if ballot is not None)
+    text, votes = counts.most_common(1)[0] if counts else (None, 0)
     return {"text": text, "votes": votes}
+
+
+def _ballot(text: str, pattern: str | None) -> str | None:
+    if pattern is None:
+        return text.strip()
+    found = deque(re.finditer(pattern, text), maxlen=1)
+    return (found[0][found[0].re.groups and 1] or "").strip() if found else None
 
 
 def _chat(answered: Answered) -> dict[str, object]:

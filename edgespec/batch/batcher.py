@@ -101,9 +101,9 @@ class Batcher:
 
     def cancel(self, task: Task) -> None:
         """Give a task up, wherever it is; it has no outcome."""
-        waiting = self._queue.discard(task)
-        if waiting and self._shelf:
-            self._shelf.drop(waiting)
+        self._queue.discard(task)
+        if self._shelf:
+            self._shelf.drop(task)
         for stream in self._live:
             if stream.task is task:
                 self._leave(stream)

@@ -9,7 +9,7 @@ from edgespec.batch.pool import Pool, Worker
 from edgespec.batch.replica import Setup
 from edgespec.batch.tasks import Executor
 from edgespec.batch.workers import working
-from edgespec.loading import Parts
+from edgespec.parts import Parts
 from edgespec.protocols import Model, ModelOptions, backend
 
 

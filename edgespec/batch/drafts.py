@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from edgespec.acceptance import AcceptanceModel
-from edgespec.batch.pace import Pace
+from edgespec.batch.pace import Pace, Prospect
 from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.siblings import Siblings
 from edgespec.batch.stream import Stream
@@ -24,11 +24,15 @@ _COMPARED = 8
 
 @dataclass(slots=True)
 class _Proposal:
-    """A chain that a source proposed for an answer, and P(its first r drafts are accepted)."""
+    """A chain that a source proposed for an answer, and P(its first r drafts are accepted).
+
+    The drafter may make it longer while it is `open`.
+    """
 
     source: str
     chain: list[Candidate] = field(default_factory=list)
     survival: list[float] = field(default_factory=list)
+    open: bool = False
 
     @property
     def promise(self) -> float:
@@ -144,40 +148,32 @@ class Drafts:
         begin: float,
     ) -> None:
         """Let the drafter propose where it promises more than the `best` that is known so far."""
-        usual = self._usual
-        promise = sum(usual**count for count in range(1, _COMPARED + 1))
+        promise = sum(self._usual**count for count in range(1, _COMPARED + 1))
         mine = {
-            index: _Proposal(Source.DRAFTER)
+            index: _Proposal(Source.DRAFTER, open=True)
             for index, stream in enumerate(streams)
             if _limit(stream) and best[index].promise < promise and drafter.takes(stream)
         }
-        ended: set[int] = set()
-        while len(ended) < len(mine):
-            shown = [mine.get(index, known) for index, known in enumerate(best)]
-            growths = [
-                0.0 if index not in mine or index in ended else self._growth(proposal)
-                for index, proposal in enumerate(shown)
+        while any(proposal.open for proposal in mine.values()):
+            prospects = [
+                self._prospect(drafter, stream, mine.get(index, best[index]))
+                for index, stream in enumerate(streams)
             ]
-            chosen = self._pace.further(
-                [proposal.survival for proposal in shown],
-                growths,
-                [drafter.behind(stream) for stream in streams],
-                [stream.expected for stream in streams],
-                depth,
-                limit,
-                self._clock() - begin,
-            )
+            chosen = self._pace.further(prospects, depth, limit, self._clock() - begin)
             if not chosen:
                 break
             asked = [(streams[index], mine[index].tokens) for index in chosen]
             for index, candidate in zip(chosen, self._draft(drafter, asked, depth), strict=True):
                 if candidate is not None:
                     self._append(mine[index], candidate)
-                if candidate is None or _complete(streams[index], mine[index]):
-                    ended.add(index)
+                mine[index].open = candidate is not None and _goes_on(streams[index], mine[index])
         for index, proposal in mine.items():
             self._proposals[streams[index]].append(proposal)
             best[index] = max(proposal, best[index], key=lambda one: one.promise)
+
+    def _prospect(self, drafter: BatchDrafter, stream: Stream, proposal: _Proposal) -> Prospect:
+        growth = self._growth(proposal) if proposal.open else 0.0
+        return Prospect(proposal.survival, growth, drafter.behind(stream), stream.expected)
 
     def _draft(
         self, drafter: BatchDrafter, asked: Sequence[tuple[Stream, list[int]]], depth: int
@@ -212,6 +208,6 @@ def _limit(stream: Stream) -> int:
     return min(stream.limit, _LONGEST) if stream.task.request.speculate else 0
 
 
-def _complete(stream: Stream, proposal: _Proposal) -> bool:
-    """Whether nothing can follow the chain that would be of use."""
-    return len(proposal.chain) == _limit(stream) or stream.ends(proposal.chain[-1].token)
+def _goes_on(stream: Stream, proposal: _Proposal) -> bool:
+    """Whether more drafts after the chain can be of use."""
+    return len(proposal.chain) < _limit(stream) and not stream.ends(proposal.chain[-1].token)

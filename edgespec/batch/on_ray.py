@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from edgespec.batch.pool import WorkerLost
@@ -73,6 +74,8 @@ def cluster(address: str, setup: Setup, check: Callable[[], None]) -> Iterator[l
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BackendUnavailable(f"no Ray cluster at {address!r}: {reason}") from error
+    # What Ray has to say of lost nodes goes to stdout, which is for answers; the pool tells it.
+    vars(import_module("ray._private.worker"))["print_to_stdstream"] = lambda *_, **__: None
     try:
         yield [RayWorker(actor, name, check) for actor, name in _actors(setup)]
     finally:

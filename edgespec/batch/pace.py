@@ -1,6 +1,7 @@
 """How fast a batch goes, what drafts it can afford, and the promise that they never slow it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edgespec.batch.budget import deepen, spend
 from edgespec.costs import CostModel
@@ -13,6 +14,21 @@ _PIECE = 32
 """Tokens of the largest step that is measured."""
 _LOOK_SHARE = 0.01
 """The most that looking at what the drafter would say may add to plain steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """An answer as the drafter sees it.
+
+    `survival[r-1]` is P(its first r drafts are all accepted), `growth` the acceptance to expect of
+    the next one, 0 if there can be none. The drafter has to decode `behind` tokens before, once for
+    all of the `remaining` ones.
+    """
+
+    survival: Sequence[float]
+    growth: float
+    behind: int
+    remaining: float
 
 
 class Pace:
@@ -44,37 +60,33 @@ class Pace:
 
     def pays(self, answers: int, depth: int, limit: int) -> bool:
         """Whether drafts that are surely right would be worth their time, and may be tried now."""
-        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
         if self._unchecked >= _PLAIN_EVERY:
             return False
-        if not self._guard.allows(self.costs.feared(answers + 1, depth), plain):
-            return False
+        rate, plain = self.rate(answers, depth), self.costs.verify(answers, depth)
         return any(
             more > rate * (self.costs.verify(answers + more, depth) - plain)
-            for more in range(1, limit + 1)
+            for more in range(1, self._allowed(answers, depth, limit) + 1)
         )
 
     def further(
-        self,
-        survivals: Sequence[Sequence[float]],
-        growths: Sequence[float],
-        behind: Sequence[int],
-        remaining: Sequence[float],
-        depth: int,
-        limit: int,
-        spent: float,
+        self, prospects: Sequence[Prospect], depth: int, limit: int, spent: float
     ) -> list[int]:
-        """The answers that the drafter shall look past now; see `deepen`.
+        """The answers, by number, that the drafter shall look past now; see `deepen`.
 
-        It has to decode `behind` tokens of each before, which serve the `remaining` tokens as well;
         `spent` seconds went into drafts of this step already.
         """
-        answers, plain = len(survivals), self.costs.verify(len(survivals), depth)
-        catching_up = [self._catching_up(count, depth) for count in behind]
+        answers = len(prospects)
+        limit = self._allowed(answers, depth, limit, spent + self.costs.draft(depth))
+        survivals = [prospect.survival for prospect in prospects]
+        growths = [prospect.growth for prospect in prospects]
+        catching_up = [self._catching_up(prospect.behind, depth) for prospect in prospects]
         chosen = deepen(
             survivals,
             growths,
-            [cost / max(left, 1.0) for cost, left in zip(catching_up, remaining, strict=True)],
+            [
+                cost / max(prospect.remaining, 1.0)
+                for cost, prospect in zip(catching_up, prospects, strict=True)
+            ],
             answers,
             limit,
             self.rate(answers, depth),
@@ -83,19 +95,16 @@ class Pace:
         )
         if not chosen and not any(survivals):
             chosen = self._look(growths, catching_up, depth)
-        size = min(answers + sum(map(len, survivals)) + len(chosen), answers + limit)
-        seconds = self.costs.draft(depth, rows=max(len(chosen), 1))
-        seconds += spent + sum(catching_up[index] for index in chosen)
-        return chosen if self._guard.allows(seconds + self.costs.feared(size, depth), plain) else []
+        spent += self.costs.draft(depth, rows=max(len(chosen), 1))
+        spent += sum(catching_up[index] for index in chosen)
+        return chosen if self._allowed(answers, depth, 1, spent) else []
 
     def affordable(self, survivals: Sequence[Sequence[float]], depth: int, limit: int) -> list[int]:
         """How many of each answer's drafts to verify; see `spend`."""
         answers = len(survivals)
+        limit = self._allowed(answers, depth, limit, self._planning)
         rate = self.rate(answers, depth)
-        counts = spend(survivals, answers, limit, rate, lambda size: self.costs.verify(size, depth))
-        feared = self.costs.feared(answers + sum(counts), depth) + self._planning
-        allowed = self._guard.allows(feared, self.costs.verify(answers, depth))
-        return counts if allowed else [0] * answers
+        return spend(survivals, answers, limit, rate, lambda size: self.costs.verify(size, depth))
 
     def planned(self, seconds: float) -> None:
         """So much time of the step went into its drafts, whether they are verified or not."""
@@ -116,6 +125,13 @@ class Pace:
         self._planning = 0.0
         self._guard.record(seconds, 1, worth)
         self._gain += (1 - _MEMORY) * (max(worth / seconds, 1.0) - self._gain)
+
+    def _allowed(self, answers: int, depth: int, limit: int, spent: float = 0.0) -> int:
+        """The most drafts, up to `limit`, that cannot break the bound after `spent` seconds."""
+        plain = self.costs.verify(answers, depth)
+        sizes = range(limit, 0, -1)
+        fears = ((more, spent + self.costs.feared(answers + more, depth)) for more in sizes)
+        return next((more for more, fear in fears if self._guard.allows(fear, plain)), 0)
 
     def _catching_up(self, tokens: int, depth: int) -> float:
         return self.costs.draft(depth) * self.costs.table.draft_row * max(tokens - 1, 0)

@@ -74,9 +74,9 @@ class Pool:
 
     @property
     def load(self) -> Load:
-        """Of all workers; they rest if all of them do."""
+        """Of all workers; they rest if all that have something to do are resting."""
         loads = [crew.load for crew in self._crews]
-        resting = [crew.load.resting for crew in self._live]
+        resting = [crew.load.resting for crew in self._live if crew.held]
         return Load(
             sum(load.active for load in loads),
             sum(load.tokens for load in loads),
@@ -84,6 +84,7 @@ class Pool:
             sum(load.accepted for load in loads),
             sum(load.steps for load in loads),
             resting[0] if resting and all(resting) else "",
+            next((load.note for load in loads if load.note), ""),
         )
 
     @property
@@ -111,7 +112,8 @@ class Pool:
         if self._stopped:
             return None
         if not self._live:
-            raise BackendError(f"the last worker is lost: {arrived.what}", arrived.hint)
+            hint = arrived.hint or "the same command goes on from there"
+            raise BackendError(f"the last worker is lost: {arrived.what}", hint)
         left = f"{len(self._live)} of {len(self._crews)} workers go on"
         self._tell(f"{arrived.what}; its rows are answered by the others, {left}")
         return None

@@ -33,13 +33,9 @@ class Queue:
         """One that was under way."""
         self._waiting.append((0, stream))
 
-    def discard(self, task: Task) -> Stream | None:
-        """Forget a task; its stream if it was waiting."""
-        for entry in self._waiting:
-            if entry[1].task is task:
-                self._waiting.remove(entry)
-                return entry[1]
-        return None
+    def discard(self, task: Task) -> None:
+        """Forget a task, if it waits."""
+        self._waiting = [entry for entry in self._waiting if entry[1].task is not task]
 
     def take(self, live: list[Stream]) -> Stream | None:
         """The next one that fits beside those that are live; None if there is none for now."""

@@ -18,7 +18,8 @@ class Settings:
     """How to answer: the command line's, or those with a row's own in their place.
 
     `json_schema` is JSON text; `samples` answers are drawn, which differ in nothing but chance.
-    `raw` continues the prompt without a chat template.
+    `raw` continues the prompt without a chat template. `vote` is a regular expression for the part
+    of an answer that votes, None for all of it.
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -28,6 +29,7 @@ class Settings:
     system: str | None = None
     raw: bool = False
     samples: int = 1
+    vote: str | None = None
 
     def for_row(self, number: int) -> "Settings":
         """The settings of row `number`: each row has a seed of its own, the first one this."""

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import IO
 
 from edgespec.batch.stream import Stream
+from edgespec.batch.tasks import Task
 from edgespec.protocols import Saving
 
 
@@ -51,10 +52,10 @@ class Shelf:
         kept = self._kept.get(stream)
         return kept.tokens if kept else 0
 
-    def drop(self, stream: Stream) -> None:
-        """The answer is not wanted any more."""
-        if kept := self._kept.pop(stream, None):
-            kept.file.close()
+    def drop(self, task: Task) -> None:
+        """The task is given up."""
+        for stream in [stream for stream in self._kept if stream.task is task]:
+            self._kept.pop(stream).file.close()
 
     def take(self, stream: Stream) -> bytes:
         """What was kept of an answer, once; nothing if it cannot be read."""

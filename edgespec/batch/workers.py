@@ -14,7 +14,7 @@ from edgespec.batch.sequential import SequentialExecutor
 from edgespec.batch.tasks import Executor
 from edgespec.costs import CostModel
 from edgespec.engine import Engine
-from edgespec.loading import Parts
+from edgespec.parts import Parts
 from edgespec.protocols import OrderedContext, Rollback
 from edgespec.sources.suffix import SuffixMatch
 

@@ -1,5 +1,6 @@
 """`edgespec batch`: all prompts of a file, answered into a file."""
 
+import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -59,6 +60,14 @@ class _Files:
     as_json: bool
 
 
+def _pattern(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        re.compile(value or "")
+    except re.error as error:
+        raise click.BadParameter(f"{value!r}: {error}", param=parameter) from None
+    return value
+
+
 @click.command(context_settings=ENVIRONMENT)
 @click.argument("source", metavar="INPUT")
 @click.option(
@@ -86,6 +95,13 @@ class _Files:
 @click.option("--strict", is_flag=True, help="Refuse an input with rows that cannot be used.")
 @crew_options
 @click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
+@click.option(
+    "--vote",
+    callback=_pattern,
+    metavar="REGEX",
+    show_default="all of it",
+    help="What of an answer votes, where there are several: the last match, or its first group.",
+)
 @model_options
 @system_option
 @sampling_options
@@ -113,6 +129,7 @@ def batch(
     order: str,
     strict: bool,
     samples: int,
+    vote: str | None,
     crew: CrewSettings,
     model: ModelSettings,
     system: str | None,
@@ -145,6 +162,7 @@ def batch(
         system=system,
         raw=raw,
         samples=samples,
+        vote=vote,
     ).shaped(grammar, json_schema)
     path = _regular(output)
     files = _Files(source, path, form, order, strict, as_json)
@@ -241,6 +259,7 @@ class _Command:
             "system": settings.system,
             "raw": settings.raw,
             "samples": settings.samples,
+            "vote": settings.vote,
             "max_tokens": settings.max_tokens,
             "stop": list(settings.stop),
             "json_schema": settings.json_schema,

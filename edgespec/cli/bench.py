@@ -73,10 +73,10 @@ def bench(
 
     The sides take turns; close other programs first.
     """
-    from edgespec.catalog import resolve
     from edgespec.loading import LoadOptions, load
+    from edgespec.matchmaking import best_pair
 
-    pair = resolve(model, drafter)
+    pair = best_pair(model, drafter)
     options = LoadOptions(n_ctx=context or 0, threads=threads or 0, calibrate=calibrate)
     with Interrupts() as interrupts:
         with diagnostics.Progress() as progress:

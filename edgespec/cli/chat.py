@@ -22,6 +22,7 @@ from edgespec.cli.output import is_terminal
 
 if TYPE_CHECKING:
     from edgespec.config import Settings
+    from edgespec.engine import Engine
 
 SCREEN = "edgespec_tui.launch"
 """The module that has the chat on the whole screen; nothing else is known of it here."""
@@ -69,6 +70,9 @@ def _capable() -> bool:
 
 
 def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, stats: bool) -> None:
+    from contextlib import closing
+    from dataclasses import replace
+
     from edgespec.chat import ChatFormat
     from edgespec.cli.conversation import Conversation
     from edgespec.cli.repl import Repl
@@ -76,14 +80,25 @@ def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, sta
     from edgespec.store.store import Store
     from edgespec.store.talk import Talk
 
-    with Interrupts() as interrupts:
-        engine = open_engine(model, interrupts)
-    with engine, Store(_kept()) as store:
-        interrupts.check()
-        form = ChatFormat.of(engine.target)
-        talk = Talk(store, system=system or "")
-        conversation = Conversation(form, request, engine.n_ctx, talk)
-        Repl(engine, conversation, store, stats=stats).run()
+    def load(name: str) -> "Engine":
+        named = replace(model, model=name, drafter=None) if name else model
+        with Interrupts() as interrupts:
+            engine = open_engine(named, interrupts)
+        try:
+            interrupts.check()
+        except KeyboardInterrupt:
+            engine.close()
+            raise
+        return engine
+
+    with Store(_kept()) as store:
+
+        def conversation(engine: "Engine") -> Conversation:
+            talk = Talk(store, system=system or "")
+            return Conversation(ChatFormat.of(engine.target), request, engine.n_ctx, talk)
+
+        with closing(Repl(load, conversation, store, stats=stats)) as repl:
+            repl.run()
 
 
 def _kept() -> Path:

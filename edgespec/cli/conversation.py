@@ -25,15 +25,20 @@ class Conversation:
         self.talk = talk
         self.dropped = 0
         """How many exchanges the last request left out, because the context was full."""
-        self._form = form
-        self._settings = replace(settings, stop=(*settings.stop, *form.stop))
-        answer = min(settings.max_tokens or n_ctx // 4, n_ctx // 2)
-        self._room = n_ctx - answer
+        self._usual = settings
+        self.use(form, n_ctx)
         self._seed = settings.sampling.seed
         self._told = 0
         self._question: StoredMessage | None = None
         self._begun: StoredMessage | None = None
         self._saved = 0.0
+
+    def use(self, form: ChatFormat, n_ctx: int) -> None:
+        """Go on with a model that wants `form` and has room for `n_ctx` tokens."""
+        self._form = form
+        self._settings = replace(self._usual, stop=(*self._usual.stop, *form.stop))
+        answer = min(self._usual.max_tokens or n_ctx // 4, n_ctx // 2)
+        self._room = n_ctx - answer
 
     @property
     def messages(self) -> list[Message]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from edgespec import paths
+from edgespec.attachments import expand
+from edgespec.chat import ChatFormat
 from edgespec.cli import diagnostics
 from edgespec.cli.chats import Chats
 from edgespec.cli.conversation import Conversation
@@ -14,6 +16,7 @@ from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.lines import Keyboard, Typed, read_message
 from edgespec.cli.output import Output
 from edgespec.cli.session import Reply, answer
+from edgespec.editor import edit
 from edgespec.engine import Engine
 from edgespec.errors import EdgespecError, ExitCode, InvalidInput
 from edgespec.events import Finish, FinishReason, Request
@@ -31,13 +34,22 @@ _KEYS = {
 
 
 class Repl:
-    """One conversation with a loaded model; `stats` tells the cost of every answer."""
+    """One conversation; `stats` tells the cost of every answer.
+
+    `load` brings an engine for the name of a model, and the usual one for none.
+    """
 
     def __init__(
-        self, engine: Engine, conversation: Conversation, store: Store, *, stats: bool
+        self,
+        load: Callable[[str], Engine],
+        conversation: Callable[[Engine], Conversation],
+        store: Store,
+        *,
+        stats: bool,
     ) -> None:
-        self._engine = engine
-        self._conversation = conversation
+        self._load = load
+        self._engine = load("")
+        self._conversation = conversation(self._engine)
         self._tell_stats = stats
         self._stats = "nothing was answered yet"
         self._left = False
@@ -50,7 +62,9 @@ class Repl:
             "/regen": (self._regenerate, "", "answers the last message once more"),
             "/continue": (self._continue, "", "goes on with the last answer"),
             "/edit": (self._edit, "TEXT", "answers TEXT in place of the last message"),
-            **Chats(store, conversation).commands,
+            **Chats(store, self._conversation).commands,
+            "/editor": (self._editor, "", "writes the message in $VISUAL or $EDITOR"),
+            "/model": (self._model, "NAME", "goes on with another model, or with the usual one"),
             "/stats": (self._show_stats, "", "tells what the last answer cost"),
             "/save": (self._save, "FILE", "writes the conversation into a new file"),
             "/exit": (self._exit, "", "leaves"),
@@ -98,11 +112,15 @@ class Repl:
             elif not typed.block and _COMMAND.fullmatch(word):
                 self._command(word, argument.strip())
             else:
-                self._answer(self._conversation.ask(typed.text))
+                self._answer(self._conversation.ask(self._said(typed.text)))
         except EdgespecError as error:
             if not self._keyboard.interactive:
                 raise
             diagnostics.error(error.what, error.hint)
+
+    def _said(self, text: str) -> str:
+        """The message with the files that a person mentions in it, as in @notes.md."""
+        return expand(text) if self._keyboard.interactive else text
 
     def _command(self, word: str, argument: str) -> None:
         if word not in self._commands:
@@ -134,7 +152,7 @@ class Repl:
 
     def _finished(self, finish: Finish, seed: int) -> None:
         if finish.reason is FinishReason.CONTEXT:
-            diagnostics.note(f"the context of {self._engine.n_ctx} tokens is full")
+            diagnostics.note("the context is full")
         self._stats = diagnostics.stats_line(finish.stats, seed)
         if self._tell_stats:
             diagnostics.say(self._stats)
@@ -165,6 +183,21 @@ class Repl:
         if not text:
             raise InvalidInput("/edit needs a text")
         self._answer(self._conversation.ask_anew(text))
+
+    def _editor(self, _argument: str) -> None:
+        if text := edit(""):
+            self._confirm(text)
+            self._answer(self._conversation.ask(self._said(text)))
+
+    def _model(self, name: str) -> None:
+        before, self._engine = self._engine, self._load(name)
+        before.close()
+        self._conversation.use(ChatFormat.of(self._engine.target), self._engine.n_ctx)
+        self._confirm("the model is loaded; the conversation goes on with it")
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._engine.close()
 
     def _show_stats(self, _argument: str) -> None:
         diagnostics.say(self._stats)

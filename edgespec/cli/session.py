@@ -11,8 +11,9 @@ from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
 from edgespec.engine import Engine
 from edgespec.events import Finish, Notice, Request
-from edgespec.loading import LoadOptions, OnNote, OnProgress, Parts, load, load_parts
+from edgespec.loading import LoadOptions, OnNote, OnProgress, load, load_parts
 from edgespec.matchmaking import best_pair
+from edgespec.parts import Parts
 from edgespec.placement.enumerate import Pins
 
 _Loaded = TypeVar("_Loaded")

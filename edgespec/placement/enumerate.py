@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgespec.devices import CPU, Device
+from edgespec.devices import CPU, Device, DeviceKind
 from edgespec.errors import InvalidInput
 from edgespec.machines import Machine
 from edgespec.placement.footprint import Footprint
@@ -69,7 +69,9 @@ def _drafter_places(
         return
     yield CPU
     if drafter.placeable:
-        yield from (device.name for device in machine.devices)
+        # Drafts would wait for the way there and back, and a worker serves one model at a time.
+        near = (device for device in machine.devices if device.kind is not DeviceKind.REMOTE)
+        yield from (device.name for device in near)
     yield None
 
 

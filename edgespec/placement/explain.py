@@ -126,6 +126,11 @@ def _limit(option: Option, machine: Machine) -> str:
     seen = option.forecast
     if not seen.calibrated:
         return f"the memory of {seen.bound}"
+    if seen.used > 1:
+        return (
+            f"none seen: a plain step reads faster than the memory of {seen.bound} was measured, "
+            "from caches or because the machine was busy then"
+        )
     return f"a plain step reads at {seen.used:.0%} of what the memory of {seen.bound} can do"
 
 

@@ -11,7 +11,7 @@ from edgespec.batch.workers import batcher_of, shared_context
 from edgespec.engine import Engine
 from edgespec.errors import Aborted, InvalidInput, NothingAllowed
 from edgespec.events import Finish, Notice, Round, Token
-from edgespec.loading import Parts
+from edgespec.parts import Parts
 from edgespec.protocols import OrderedContext
 from edgespec.server.job import Broken, Job, News
 from edgespec.server.line import Line

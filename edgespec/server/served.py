@@ -6,7 +6,7 @@ from edgespec.batch.prepare import Preparer
 from edgespec.batch.rows import Row
 from edgespec.errors import BackendError
 from edgespec.events import Request
-from edgespec.loading import Parts
+from edgespec.parts import Parts
 from edgespec.server.dispatcher import Dispatcher
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics

@@ -13,7 +13,8 @@ class Machine:
     `verify(n)` is one target decode of n <= `max_batch` tokens, `draft` one drafter step,
     `draft_row` what each further row adds to it (a fraction: near 0 on a GPU, whose small batches
     cost what their weights cost). The contentions are the factors by which either side slows down
-    while the other runs. `trees` says whether the target can verify several branches at once.
+    while the other runs. `trees` says whether the target can verify several branches at once,
+    `replays` whether it must decode again what it keeps of a batch that was not all accepted.
     """
 
     verify: Callable[[int], float]
@@ -23,6 +24,7 @@ class Machine:
     draft_contention: float = 1.0
     max_batch: int = 17
     trees: bool = True
+    replays: bool = False
 
     def table(self, error: float = 1.0) -> CostTable:
         """What a calibration would have found, off by the factor `error` for batches."""

@@ -1,6 +1,6 @@
 """One simulated answer: the real scheduler and policy, driven by events of a virtual clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -53,14 +53,18 @@ class _Run:
         self._on_round = on_round
         self._limit = machine.max_batch - 1
         self._scheduler = Scheduler(
-            policy, AcceptanceModel(), max_drafts=self._limit, branching=machine.trees
+            policy,
+            AcceptanceModel(),
+            max_drafts=self._limit,
+            branching=machine.trees and not machine.replays,
+            replays=machine.replays,
         )
         self._scheduler.prepared = True
         self.now = 0.0
         self.rounds = 0
         self.worst_excess = 0.0
         self._position = 0
-        self._batch: list[Node] = []
+        self._checked = Verification(0)
         self._verify_began = 0.0
         self._verify_end = inf
         self._expanding: list[tuple[Node, int, bool]] = []
@@ -91,29 +95,39 @@ class _Run:
         batch = self._scheduler.next_batch(self.now, can_wait=can_wait)
         if isinstance(batch, Wait):
             return
-        self._batch = batch
+        self._checked = self._check(batch)
         self._verify_began = self.now
         seconds = self._machine.verify(len(batch) + 1)
+        if self._machine.replays and (kept := len(self._checked.emitted)) <= len(batch):
+            seconds += self._machine.verify(kept)
         together = min(self._draft_end - self.now, seconds) if drafting else 0.0
         self._verify_end = self.now + seconds + (self._machine.verify_contention - 1) * together
 
-    def _end_verifying(self) -> None:
-        batch = Verification(self._scheduler.root.token, self._batch)
+    def _check(self, drafts: Sequence[Node]) -> Verification:
+        """What the target will say to these drafts."""
+        batch = Verification(self._scheduler.root.token, drafts)
+        position = self._position
         while batch.row is not None:
-            self._position += 1
-            batch.emit(self._text.token(self._position))
+            position += 1
+            batch.emit(self._text.token(position))
+        return batch
+
+    def _end_verifying(self) -> None:
+        emitted = self._checked.emitted
+        self._position += len(emitted)
         self._verify_end = inf
         self.rounds += 1
-        self._tell(len(batch.emitted) - 1)
+        self._tell()
         seconds = self.now - self._verify_began
-        self._scheduler.verified(batch.emitted, seconds, self.now, self._limit)
+        self._scheduler.verified(emitted, seconds, self.now, self._limit)
         plain = self._position * self._machine.verify(1)
         self.worst_excess = max(self.worst_excess, self.now - 1.05 * plain)
 
-    def _tell(self, accepted: int) -> None:
-        verify = (self._verify_began, self.now)
+    def _tell(self) -> None:
+        checked, verify = self._checked, (self._verify_began, self.now)
         drafting = tuple(self._drafting)
-        self._on_round(Round(self.rounds, len(self._batch), accepted, verify, drafting))
+        drafted = len(checked.drafts)
+        self._on_round(Round(self.rounds, drafted, checked.accepted, verify, drafting))
         self._drafting.clear()
 
     def _start_drafting(self) -> None:

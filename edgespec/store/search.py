@@ -21,8 +21,8 @@ _FOUND = """
     WHERE deleted IS NULL AND (hit.message IS NOT NULL OR title LIKE :title ESCAPE '\\')
     ORDER BY updated DESC, id DESC LIMIT :limit
 """
-_AROUND = 30
-"""Characters of an excerpt before and after the first word found."""
+_BEFORE, _AFTER = 8, 40
+"""Characters of an excerpt around the first word found, which a narrow list must still show."""
 
 
 def find(connection: sqlite3.Connection, query: str, limit: int) -> list[Summary]:
@@ -49,7 +49,7 @@ def _excerpt(text: str, words: list[str]) -> str:
     """What stands around the first of `words` in `text`, in one line."""
     found = re.search("|".join(map(re.escape, words)), text, re.IGNORECASE)
     if not found:
-        return " ".join(text[: 2 * _AROUND].split())
-    start = max(found.start() - _AROUND, 0)
-    part = " ".join(text[start : found.end() + _AROUND].split())
-    return ("…" if start else "") + part + ("…" if found.end() + _AROUND < len(text) else "")
+        return " ".join(text[: _BEFORE + _AFTER].split())
+    start = max(found.start() - _BEFORE, 0)
+    part = " ".join(text[start : found.end() + _AFTER].split())
+    return ("…" if start else "") + part + ("…" if found.end() + _AFTER < len(text) else "")

@@ -48,8 +48,13 @@ def _alive(pid: int, started: float) -> bool:
 
 
 def _begun(pid: int) -> float | None:
-    """When a process began, None if there is none: also of all others where there is no /proc."""
+    """When a process began, None if it does not run: also of all others where there is no /proc.
+
+    One that was killed but that nobody has asked for, as happens in containers, is dead, too.
+    """
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        dead = process.status() == psutil.STATUS_ZOMBIE
+        return None if dead else process.create_time()
     except (psutil.Error, OSError):
         return None

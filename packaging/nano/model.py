@@ -32,7 +32,7 @@ class Shape:
 SHAPES = {
     "target": Shape(width=256, layers=8, heads=4, hidden=768),
     "drafter": Shape(width=128, layers=3, heads=2, hidden=384),
-    "stranger": Shape(width=96, layers=2, heads=2, hidden=256, vocabulary=4096),
+    "stranger": Shape(width=128, layers=3, heads=2, hidden=384, vocabulary=4096),
 }
 
 

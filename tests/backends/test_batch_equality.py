@@ -10,7 +10,7 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.batch import batcher as batcher_module
 from edgespec.batch.batcher import Batcher
 from edgespec.batch.drafts import Drafts
-from edgespec.batch.pace import Pace
+from edgespec.batch.pace import Pace, Prospect
 from edgespec.batch.seats import BatchDrafter
 from edgespec.batch.sequences import Sequences, Slot
 from edgespec.batch.tasks import Answered, Task
@@ -88,20 +88,13 @@ class Generous(Pace):
         return True
 
     def further(
-        self,
-        survivals: Sequence[Sequence[float]],
-        growths: Sequence[float],
-        behind: Sequence[int],
-        remaining: Sequence[float],
-        depth: int,
-        limit: int,
-        spent: float,
+        self, prospects: Sequence[Prospect], depth: int, limit: int, spent: float
     ) -> list[int]:
         """Up to four drafts, of whoever can have more."""
         return [
             index
-            for index, (chain, growth) in enumerate(zip(survivals, growths, strict=True))
-            if growth and len(chain) < 4
+            for index, prospect in enumerate(prospects)
+            if prospect.growth and len(prospect.survival) < 4
         ]
 
     def affordable(self, survivals: Sequence[Sequence[float]], depth: int, limit: int) -> list[int]:

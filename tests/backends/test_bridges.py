@@ -17,7 +17,7 @@ from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model as open_gguf
 from edgespec_backends.onnx import open_model
 from tests.backends.nano import HELD_OUT, TARGET, Comparison, Pair, Prompts, random_sampling
-from tests.onnx_graphs import Export
+from tests.onnx_graphs import Export, Weights
 from tests.onnx_models import Dialect, graph_of, write_folder
 
 pytestmark = pytest.mark.native
@@ -26,6 +26,7 @@ KINDS: dict[str, type[IntersectionContext] | type[RetokenizingContext]] = {
     "common tokens": IntersectionContext,
     "text": RetokenizingContext,
 }
+STRANGER = HELD_OUT[0].parent / "stranger-q8_0.gguf"
 TOKENS = 40
 
 
@@ -125,16 +126,38 @@ def test_45_random_answers_are_the_same_with_speculation(
 def test_more_than_1_4_tokens_a_round_on_held_out_code(
     pairs: dict[str, Pair], target: Model, name: str, temperature: float
 ) -> None:
+    assert tokens_a_round(target, pairs[name], temperature, prompts=10) > 1.4
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_drafter_trained_with_a_vocabulary_of_its_own(
+    target: Model, folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = graph_of(write_folder(folder / f"stranger-{name}", Weights(STRANGER), Export(bits=8)))
+    model = open_model(graph, ModelOptions(threads=1))
+    found = bridge(target.tokenizer, model.tokenizer)
+    assert found
+    pair = Pair(target, model, lanes=1, bridge=replace(found, kind=KINDS[name]))
+    lengths = [tokens_a_round(target, pair, temperature, prompts=5) for temperature in (0.0, 0.8)]
+    with capsys.disabled():
+        print(f"\n{found.note}; {name}: {lengths[0]:.2f}, {lengths[1]:.2f} tokens a round")
+    pair.engine.close()
+    model.close()
+    assert min(lengths) > 1.4
+
+
+def tokens_a_round(target: Model, pair: Pair, temperature: float, prompts: int) -> float:
+    """The mean accepted length with 3 drafts, over the first held-out `prompts` of code."""
     [code] = [file for file in HELD_OUT if "code" in file.name]
     tokens = rounds = 0
-    for line in code.read_text(encoding="utf-8").splitlines()[:10]:
+    for line in code.read_text(encoding="utf-8").splitlines()[:prompts]:
         text = json.loads(line)["prompt"]
         prompt = target.tokenizer.encode(text, add_special=True, parse_special=False)[:200]
         request = Request(tuple(prompt), SamplingParams(temperature, seed=1), 60)
-        [finish] = [event for event in pairs[name].begin(request, 3) if isinstance(event, Finish)]
+        [finish] = [event for event in pair.begin(request, 3) if isinstance(event, Finish)]
         tokens += finish.stats.tokens - 1
         rounds += finish.stats.rounds
-    assert tokens / rounds > 1.4
+    return tokens / rounds
 
 
 @pytest.mark.parametrize("name", KINDS)

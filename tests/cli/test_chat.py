@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgespec import paths
+from edgespec.store.store import Store
 from tests.cli.process import Terminal, edgespec
 from tests.ggufs import llama_gguf
 
@@ -74,6 +75,31 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
         chat.interrupt("stopped; /regen answers once more" + PROMPT)
         chat.type("/exit\n")
         assert chat.finish()[0] == 0
+
+
+def test_files_an_editor_and_another_model(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("What does len do?")
+    other = llama_gguf(tmp_path / "other.gguf")
+    editor = "sh -c 'echo edited > \"$0\"'"
+    with Terminal(*SHORT, EDITOR=editor, VISUAL="") as chat:
+        chat.until("User: ")
+        chat.type(f"See @{notes}\n")
+        chat.until(PROMPT)
+        chat.type("/editor\n")
+        assert "edited\nAssistant: " in chat.until(PROMPT)
+        chat.type("/model nowhere\n")
+        assert "there is no model 'nowhere'" in chat.until(PROMPT)
+        chat.type(f"/model {other}\n")
+        assert "the model is loaded" in chat.until("User: ")
+        chat.type("go on\n")
+        assert "Assistant: " in chat.until(PROMPT)
+        chat.type("\x04")
+        assert chat.finish()[0] == 0
+    with Store(paths.data_dir() / "conversations.db") as store:
+        said = [message.text for message in store.load(1)]
+    assert said[0] == f"See @{notes}\n\n{notes}:\n\n```md\nWhat does len do?\n```"
+    assert "edited" in said
 
 
 def test_messages_of_several_lines() -> None:

@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from tests.cli.process import ROOT
+
 BEGIN, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
 _LONGEST = 200
 
@@ -27,9 +29,10 @@ class Cell:
 def cell(fault: str, stage: str, done: "CompletedProcess[str]", then: str, *places: Path) -> Cell:
     """The cell of a process that ended; `places` are written as an ellipsis."""
     said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
-    for place in places:
+    for place in (*places, ROOT):
         said = said.replace(str(place), "…")
     said = re.sub(r"\d+ of \d+ rows", "N of M rows", said)
+    said = re.sub(r"\d+ %$", "N %", said)
     return Cell(fault, stage, done.returncode, said[:_LONGEST], then)
 
 

@@ -18,7 +18,7 @@ Process = subprocess.Popen[bytes]
 PLAIN = ("--threads", "1", "--no-speculate")
 NAMES = ("loading", "prefill", "decode", "download", "batch")
 REPOSITORY = "hf:me/tiny-GGUF"
-ROWS = 40
+ROWS = 16
 _ENOUGH = 1 << 19
 """Bytes of a download that hold the model's header, which is not fetched again then."""
 

@@ -15,7 +15,7 @@ from edgespec.snapshots import Snapshot, SnapshotStore
 from edgespec.store.store import Store
 from tests.cli.process import PATIENCE, environment
 from tests.faults.matrix import Cell, cell
-from tests.faults.stages import PLAIN, Stage
+from tests.faults.stages import PLAIN, ROWS, Stage
 from tests.faults.surroundings import Done
 
 pytestmark = pytest.mark.native
@@ -88,7 +88,7 @@ def test_batches(at: dict[str, Stage], record: Record, tmp_path: Path) -> None:
     assert "is in use by another edgespec batch" in second.stderr
     [done] = together(first)
     assert done.returncode == 0
-    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 40
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == ROWS
     record(cell("two instances", "batch", second, "the first one completes", tmp_path))
 
 

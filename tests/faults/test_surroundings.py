@@ -1,5 +1,6 @@
 """Surroundings that are not as they should be: the answer is the same, or one line says why not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def refuses(done: around.Done, code: int, *words: str) -> None:
 def test_a_full_disk_costs_no_answer(size: int, expected: str, see: Callable[..., None]) -> None:
     done = around.run(*ANSWER, before=around.largest_file(size))
     answers_as_ever(done, expected)
-    see("full disk", "run", done, f"{SAME}; measurements are not kept")
+    stage = f"run, files of at most {size} bytes"
+    see("full disk", stage, done, f"{SAME}; measurements are not kept")
 
 
 def test_a_full_disk_while_downloading(
@@ -88,7 +90,7 @@ def test_a_full_disk_in_a_chat(see: Callable[..., None], edgespec_home: Path) ->
     file = edgespec_home / "data" / "conversations.db"
     kept = file.read_bytes()
     done = around.run("chat", *PLAIN, before=around.largest_file(0))
-    refuses(done, 2, "prompt") if done.returncode else None
+    assert (done.returncode, done.stderr) == (0, "")
     assert file.read_bytes() == kept
     with Store(file) as store:
         assert len(store.load(1)) == 2
@@ -154,10 +156,10 @@ def test_a_clock_that_jumps_by_years(
         done = around.run(*ANSWER, variables=variables)
         answers_as_ever(done, expected)
     see("clock jumps", "run", done, SAME)
-    done = around.run(*CHAT, stdin=b"def main():\nwhy?\n/stats\n", variables=variables)
-    assert done.returncode == 0
-    assert "TTFT" in done.stderr
-    see("clock jumps", "chat (piped)", done, "it goes on; times are of the monotonic clock")
+    done = around.run(*CHAT, stdin=b"def main():\nwhy?\n", variables=variables)
+    assert len(done.stdout.splitlines()) >= 2
+    assert (done.returncode, done.stderr) == (0, "")
+    see("clock jumps", "chat (piped)", done, "both messages are answered")
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1"])
@@ -180,7 +182,9 @@ def test_no_proc(expected: str, see: Callable[..., None]) -> None:
     see("no /proc", "run", done, SAME)
     done = around.run("doctor", "--json", around=behind)
     assert done.returncode == 0
-    see("no /proc", "doctor", last_line(done) if done.stderr else done, "it says what it knows")
+    assert json.loads(done.stdout)["memory"]["total"] > 0
+    quiet = around.Done(done.args, done.returncode, "", "")  # ONNX Runtime complains as well.
+    see("no /proc", "doctor", quiet, "it says what it knows")
 
 
 def test_one_processor(expected: str, see: Callable[..., None]) -> None:
@@ -205,7 +209,7 @@ def test_few_open_files(count: int, expected: str, see: Callable[..., None]) -> 
     else:
         answers_as_ever(done, expected)
     then = "nothing was answered" if done.returncode else SAME
-    see("few open files", f"run with {count:2}", done, then)
+    see("few open files", f"run with {count}", done, then)
 
 
 @pytest.mark.parametrize("count", [8, 32])
@@ -219,5 +223,5 @@ def test_few_open_files_for_a_download(
     )
     assert done.returncode in (0, 1)
     then = "it goes on once there are more" if done.returncode else "the model is here"
-    see("few open files", f"download with {count:2}", done, then)
+    see("few open files", f"download with {count}", done, then)
     assert around.run("pull", REPOSITORY, variables=variables).returncode == 0

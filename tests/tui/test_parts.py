@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
+from edgespec.attachments import completions, expand
 from edgespec.config import FIELDS, TABLES
 from edgespec.errors import InvalidInput
 from edgespec.events import Finish, FinishReason, Round, Source, Stats, Token
 from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
-from edgespec_tui.attachments import completions, expand
 from edgespec_tui.commands.clipboard import code_blocks
 from edgespec_tui.live import Live, describe
 from edgespec_tui.pace import Pace

@@ -234,6 +234,19 @@ def test_any_other_exception_reaches_the_consumer_too(bench: Bench, error: BaseE
     bench.check(REQUEST)
 
 
+@pytest.mark.parametrize("number", [0, 1, 5])
+def test_a_drafter_whose_step_never_ends_because_its_device_is_lost_is_left_behind(
+    bench: Bench, number: int
+) -> None:
+    bench.drafter.losses = {number}
+    events = bench.answer(REQUEST)
+    [notice] = [event for event in events if isinstance(event, Notice)]
+    assert "the device is lost" in notice.text
+    assert ids(events) == expected(bench.target, REQUEST, N_CTX).tokens
+    bench.check(replace(REQUEST, prompt=(3, 2, 1)))
+    bench.engine.close()
+
+
 def test_a_drafter_that_fails_gives_one_notice_and_the_same_answer(bench: Bench) -> None:
     bench.drafter.failures[4] = BackendError("the device is gone")
     events = bench.answer(REQUEST)

@@ -75,7 +75,8 @@ def test_the_better_drafter_comes_first_and_the_unusable_last(
     assert best.warnings == ()
     assert slow.warnings[0].startswith("a step of it takes ")
     assert "hardly gain anything" in slow.warnings[-1]
-    assert (strange.speedup, strange.warnings) == (1.0, ("another vocabulary",))
+    assert strange.speedup == 1.0
+    assert strange.warnings[0].startswith("another vocabulary; named with --drafter")
     assert slow.acceptance > best.acceptance
 
 

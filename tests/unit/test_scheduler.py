@@ -173,6 +173,16 @@ def test_a_batch_has_at_most_as_many_rows_as_allowed_the_likeliest_first() -> No
     assert tokens(scheduler.next_expansion()) == [4, 5, 6]
 
 
+def test_cheap_drafts_are_checked_by_the_drafter_in_one_step_and_corrected() -> None:
+    scheduler = begun(Watching([4]))
+    scheduler.offer(Source.SUFFIX, scheduler.root, drafts(5, 6, 7, 8, features=(0.5, 0.5)))
+    chosen = scheduler.next_expansion()
+    assert [node.token for node in chosen] == [1, 5, 6, 7, 8]
+    for node, choice in zip(chosen, (5, 6, 9, 3, 3), strict=True):
+        scheduler.expanded(node, drafts(choice))
+    assert [node.token for node in batch(scheduler)] == [5, 6, 9]
+
+
 def test_while_the_target_works_the_drafter_works_if_that_pays() -> None:
     scheduler = begun(Watching(overlap=True))
     draft_chain(scheduler, 5)
@@ -354,3 +364,16 @@ def test_where_the_context_ends_there_is_no_more_work() -> None:
     assert scheduler.expanded(root, [])
     assert not scheduler.drafter_has_work
     assert batch(scheduler) == []
+
+
+def test_what_was_decoded_again_is_not_taken_for_the_cost_of_a_batch() -> None:
+    policy = Watching([4])
+    for _ in range(3):
+        scheduler = Scheduler(policy, AcceptanceModel(), max_drafts=LIMIT, replays=True)
+        scheduler.start(1, 10, 0.0, LIMIT)
+        scheduler.offer(Source.SUFFIX, scheduler.root, drafts(2, 3, 4, 5))
+        batch(scheduler)
+        seconds = policy.costs.verify(5, 10) + policy.costs.verify(2, 10)
+        scheduler.verified([2, 9], seconds, seconds, LIMIT)
+    assert policy.costs.verify(5, 10) == pytest.approx(Told([]).costs.verify(5, 10))
+    assert policy.seen[-1].replays

@@ -1,6 +1,7 @@
 """The scheduler on imagined machines: how fast it is, and that the guard's bound holds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -79,6 +80,28 @@ def test_the_guard_holds_whatever_the_text_and_the_table(
         machine = Machine(verify, draft)
         text = Text(ADVERSARIES[adversary], 300, noise=3.0, seed=3)
         assert ours(machine, text, error=error).worst_excess <= 2 + ROUNDING
+
+
+@pytest.mark.parametrize("draft", [0.02, 0.3])
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_the_guard_holds_where_rejections_are_decoded_again(adversary: str, draft: float) -> None:
+    for verify in SHAPES.values():
+        machine = Machine(verify, draft, replays=True)
+        text = Text(ADVERSARIES[adversary], 300, noise=3.0, seed=3)
+        assert ours(machine, text).worst_excess <= 2 + ROUNDING
+
+
+def test_targets_that_must_decode_again_are_asked_less_but_still_gain() -> None:
+    text = steady(0.9)
+    again = Machine(slope(0.12), 0.02, replays=True)
+    once = replace(again, replays=False, trees=False)
+    assert ours(once, text).seconds < ours(again, text).seconds < 0.8 * plain(again, text)
+
+
+def test_branches_help_where_they_are_nearly_free_and_the_drafter_is_often_wrong() -> None:
+    text = steady(0.4)
+    machine = Machine(slope(0.03), 0.1)
+    assert ours(machine, text).seconds < 0.9 * ours(replace(machine, trees=False), text).seconds
 
 
 def test_a_right_drafter_fills_every_batch() -> None:

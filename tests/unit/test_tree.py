@@ -118,6 +118,7 @@ def test_leaves_are_the_nodes_worth_looking_past_the_likeliest_first(
     for index, node in enumerate(nodes):
         node.expanded, node.expanding = index in looked_past, index in underway
     leaves = tree.leaves(least)
+    assert tree.leaves(least, 1) == [leaf for leaf in leaves if len(leaf[1].path()) <= 1]
     for survival, node in leaves:
         assert survival == pytest.approx(prod(step.probability for step in node.path()))
     chances = [survival for survival, _ in leaves]

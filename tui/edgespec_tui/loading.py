@@ -74,16 +74,16 @@ class Loading:
 
     def _load(self) -> Loaded:
         # Not at the top: numpy and its friends would delay the first picture.
-        from edgespec.catalog import resolve
         from edgespec.chat import ChatFormat
         from edgespec.loading import LoadOptions, load
+        from edgespec.matchmaking import best_pair
         from edgespec.placement.enumerate import Pins
         from edgespec.snapshots import SnapshotStore
         from edgespec_tui.keeping import Keeper
 
         self._first()
         settings = self._settings
-        pair = resolve(
+        pair = best_pair(
             settings.model or None, settings.drafter or None, speculate=settings.speculate
         )
         options = LoadOptions(

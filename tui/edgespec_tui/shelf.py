@@ -50,13 +50,13 @@ def offers() -> list[Offer]:
 
 
 def _offer(item: "Item", machine: "Machine") -> Offer:
-    from edgespec.catalog import resolve
+    from edgespec.matchmaking import best_pair
     from edgespec.placement import ask, choose
 
     fits = rate = None
     if item.present:
         try:
-            pair = resolve(item.name)
+            pair = best_pair(item.name)
             question = ask.question(pair)
             known = ask.known(pair, 0, question.outputs)
             rate = choose.choose(machine, question, None, known).chosen.option.forecast.rate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,13 +23,21 @@ _FACTS = ("n_ctx", "n_batch", "max_outputs", "n_vocab", "rollback", "rollback_li
 class IsolatedModel:
     """Weights in a child, the vocabulary here; see edgespec.protocols.Model. Has one context."""
 
+    _open: ClassVar[list["IsolatedModel"]] = []
+    """At most one: a second child would wait for the workers until the first one ends."""
+
     def __init__(self, path: Path, options: ModelOptions, progress: Progress | None) -> None:
+        if self._open:
+            raise BackendError(
+                f"{options.device} cannot have {path.name} as well",
+                "a worker serves one model at a time: leave out --drafter-device",
+            )
         self.path = path
-        self._device = options.device
         self._vocabulary = LlamaModel(path, ModelOptions(1, vocabulary_only=True), None)
         self.tokenizer = self._vocabulary.tokenizer
         self.metadata = self._vocabulary.metadata
         self._call = _Child(path, options, list(rpc.endpoints))
+        self._open.append(self)
         try:
             self.description, self.n_ctx_train = self._call.loaded(progress)
         except BaseException:
@@ -50,6 +58,8 @@ class IsolatedModel:
 
     def close(self) -> None:
         """End the child. Idempotent."""
+        if self in self._open:
+            self._open.remove(self)
         self._call.close()
         self._vocabulary.close()
 

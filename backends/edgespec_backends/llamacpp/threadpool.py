@@ -81,10 +81,21 @@ def _pool(cpus: Sequence[int]) -> int:
     params = _Params()
     fill = function("ggml_threadpool_params_init", None, _POINTER, ctypes.c_int)
     fill(ctypes.byref(params), len(cpus))
-    for cpu in cpus if max(cpus) < _MAX_CPUS else ():
+    # Where binding is forbidden, ggml would say so on stderr at every change of a team.
+    for cpu in cpus if max(cpus) < _MAX_CPUS and _may_bind() else ():
         params.cpumask[cpu] = True
     made: Any = function("ggml_threadpool_new", _POINTER, _POINTER)(ctypes.byref(params))
     return int(made)
+
+
+def _may_bind() -> bool:
+    if not hasattr(os, "sched_setaffinity"):
+        return True
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except OSError:
+        return False
+    return True
 
 
 def _free(pools: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from edgespec.batch.progress import Progress
 from edgespec.batch.rows import Row, Settings
 from edgespec.batch.run import Batch
 from edgespec.batch.source import Source, open_source
-from edgespec.batch.tasks import Answered, Failed, Load, Outcome, Task
+from edgespec.batch.tasks import Answered, Executor, Failed, Load, Outcome, Task
 from edgespec.events import FinishReason, Request, Stats
 from tests.fakes import FakeModel, ToyLanguage
 
@@ -125,7 +125,7 @@ class Bench:
 
     def run(
         self,
-        executor: FakeExecutor | None = None,
+        executor: Executor | None = None,
         on_progress: Callable[[Progress, Batch], None] = lambda progress, batch: None,
     ) -> Progress:
         """Answer what is left."""

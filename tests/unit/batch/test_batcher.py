@@ -15,6 +15,7 @@ from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Answered, Failed, Outcome, Task
 from edgespec.cache import Cache
 from edgespec.costs import CostModel, CostTable
+from edgespec.errors import Aborted
 from edgespec.events import FinishReason, Request, Token
 from edgespec.protocols import ContextOptions
 from edgespec.sampling.params import SamplingParams
@@ -104,6 +105,7 @@ def answers(
     room: int = 4096,
     batch: int = 32,
     eager: Random | None = None,
+    aborts: Random | None = None,
 ) -> dict[int, Outcome]:
     options = ContextOptions(n_ctx=room, n_batch=batch, max_outputs=64, max_sequences=width)
     context = FakeContext(LANGUAGE, options)
@@ -114,11 +116,25 @@ def answers(
         batcher.add(Task(number, 0, request, 20.0))
     found: dict[int, Outcome] = {}
     while batcher.busy:
+        if aborts and aborts.random() < 0.3:
+            context.abort()
+            with pytest.raises(Aborted):
+                batcher.step()
+            context.resume()
         for outcome in batcher.step():
             assert outcome.task.row not in found
             found[outcome.task.row] = outcome
     assert batcher.load.active == 0
     return found
+
+
+def test_steps_that_are_broken_off_are_tried_again() -> None:
+    given = requests(40)
+    assert _texts(answers(given, 7, eager=Random(1), aborts=Random(2))) == _texts(answers(given, 7))
+
+
+def _texts(found: dict[int, Outcome]) -> dict[int, str]:
+    return {row: outcome.text for row, outcome in found.items() if isinstance(outcome, Answered)}
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 32])

@@ -9,6 +9,7 @@ import pytest
 
 from edgespec.batch.output import Order
 from edgespec.batch.progress import Progress
+from edgespec.batch.rows import Settings
 from edgespec.errors import BackendError
 from tests.unit.batch.harness import Bench, EveryText, FakeExecutor
 
@@ -61,6 +62,23 @@ def test_samples_vote(tmp_path: Path) -> None:
     (row,) = [json.loads(line) for line in bench.lines()]
     assert row["vote"] == {"text": "y", "votes": 2}
     assert [sample["text"] for sample in row["samples"]] == ["x", " y", "y\n", "z", "x y"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "votes"),
+    [(r"is (\d+)", "7", 2), (r"\d+", "9", 2), (r"never", None, 0), (r"x|is( 7)", "7", 2)],
+)
+def test_a_part_of_the_text_votes(
+    tmp_path: Path, pattern: str, text: str | None, votes: int
+) -> None:
+    bench = Bench(tmp_path, ['{"prompt": "a", "n": 4}'])
+    bench.settings = Settings(vote=pattern)
+    executor = FakeExecutor()
+    said = ["3, so it is 7", "it is 7, not 9", "8 or 9", "who knows"]
+    executor.says = lambda request: said[request.choice]
+    bench.run(executor)
+    (row,) = [json.loads(line) for line in bench.lines()]
+    assert row["vote"] == {"text": text, "votes": votes}
 
 
 def test_an_engine_that_fails_leaves_what_is_finished(tmp_path: Path) -> None:

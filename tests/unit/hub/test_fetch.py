@@ -11,6 +11,7 @@ from edgespec.hub.client import Hub, RemoteFile
 from edgespec.hub.fetch import Fetch, Job
 from edgespec.hub.part import part_path
 from edgespec.hub.progress import State
+from edgespec.hub.stream import _check_redirect
 from tests import hubserver
 from tests.hubserver import Fault, HubServer, Repo
 from tests.unit.hub.conftest import TINY
@@ -232,3 +233,9 @@ def test_two_at_once_cooperate(fetching: Fetching, server: HubServer, hub: Hub) 
     assert server.total_sent == len(fetching.data)
     waits = [note for state, _, note in fetching.told + other.told if state is State.WAITING]
     assert set(waits) == {"another edgespec is fetching it"}
+
+
+def test_https_does_not_become_http() -> None:
+    with pytest.raises(DownloadFailed, match="redirects the file to 'http://elsewhere/x'"):
+        _check_redirect("http://elsewhere/x", "the file", secure=True)
+    _check_redirect("https://elsewhere/x", "the file", secure=True)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_a_session_that_was_killed_is_found_once(file: Path) -> None:
         assert Session(store).crashed == Crashed(1, "still th")
         assert store.load(1).path()[0].text == "Are you"
         assert Session(store).crashed is None
+
+
+def test_a_killed_process_that_nobody_asked_for_is_dead(file: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", DIE, str(file), "suddenly"], env=environment()
+    )
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with Store(file) as store:
+        assert Session(store).crashed == Crashed(1, "still th")
+    process.wait()
 
 
 def test_a_session_that_said_goodbye_is_not(file: Path) -> None:

@@ -115,7 +115,7 @@ def pull(screen: "ChatScreen", name: str) -> None:
 
 def open_whole(screen: "ChatScreen", _: str) -> None:
     """Show a message in the user's editor."""
-    from edgespec_tui.editor import edit
+    from edgespec.editor import edit
 
     path = screen.talk.path()
     message = screen.focused_message or (path[-1] if path else None)
@@ -128,7 +128,7 @@ def open_whole(screen: "ChatScreen", _: str) -> None:
 
 def editor(screen: "ChatScreen", _: str) -> None:
     """Let the user write the message in an editor."""
-    from edgespec_tui.editor import edit
+    from edgespec.editor import edit
 
     with screen.app.suspend():
         text = edit(screen.entry.text)

@@ -60,8 +60,8 @@ class ChatScreen(Screen[None]):
                 yield Heading()
                 yield Transcript()
                 yield Welcome()
-                yield Hardware()
                 with Vertical(id="bottom"):
+                    yield Hardware()
                     yield Entry()
                     yield PullLine()
                     yield StatsLine()
@@ -265,6 +265,7 @@ class ChatScreen(Screen[None]):
     async def _ask(self, text: str) -> None:
         edited, self._edited = self._edited, None
         question = self.talk.say(text, edited.parent) if edited else self.talk.ask(text)
+        self._remember()
         await self.show_path()
         self.entry.composer.remember(self.store.said(200))
         await self.answer(question)

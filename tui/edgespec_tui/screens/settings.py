@@ -5,7 +5,7 @@ from typing import Any
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
@@ -68,8 +68,8 @@ class SettingsScreen(ModalScreen[dict[str, Any]]):
         self.dismiss(self._changes)
 
 
-class SettingRow(Vertical):
-    """One setting."""
+class SettingRow(Horizontal):
+    """One setting: its name, its value, and what it means or what is wrong with it."""
 
     def __init__(self, name: str, value: str, themes: list[str]) -> None:
         super().__init__(id=f"row-{name}")
@@ -78,9 +78,8 @@ class SettingRow(Vertical):
         self._suggester = SuggestFromList(themes) if name == "theme" else None
 
     def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield Label(self._key.replace("_", " "), classes="key")
-            yield Input(self._value, id=self._key, compact=True, suggester=self._suggester)
+        yield Label(self._key.replace("_", " "), classes="key")
+        yield Input(self._value, id=self._key, compact=True, suggester=self._suggester)
         yield Static(FIELDS[self._key].metadata["text"], classes="note", markup=False)
 
     def explain(self, problem: str) -> None:

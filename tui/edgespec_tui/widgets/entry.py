@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
 
+from edgespec.attachments import describe, expand, mentioned
 from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
 from edgespec_tui.actions import BY_WORD, Action
-from edgespec_tui.attachments import describe, expand, mentioned
 from edgespec_tui.widgets.composer import Composer
 from edgespec_tui.widgets.suggestions import Suggestions, suggest
 

@@ -26,8 +26,9 @@ class Sidebar(Vertical):
     HELP = """
     ## Conversations
 
-    Type to search in all that was said; **Down** goes to the list, **Enter** opens a conversation,
-    **d** deletes it, **Esc** goes back to your message.
+    Type to search in all that was said; **Enter** opens the first one found. **Down** goes to the
+    list, where **Enter** opens a conversation and **d** deletes it. **Esc** goes back to your
+    message.
     """
     BINDINGS = [
         Binding("escape", "screen.focus_composer", "Back", show=False),
@@ -70,6 +71,11 @@ class Sidebar(Vertical):
         self.reload(None)
 
     @on(Input.Submitted)
+    def _open_first(self) -> None:
+        options = self.query_one(Conversations)
+        if options.option_count:
+            self.post_message(self.Opened(int(options.get_option_at_index(0).id or 0)))
+
     def _choose_first(self) -> None:
         options = self.query_one(Conversations)
         if options.option_count:

@@ -7,9 +7,9 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from edgespec.attachments import completions
 from edgespec.cli.output import printable
 from edgespec_tui.actions import ACTIONS, Action
-from edgespec_tui.attachments import completions
 
 
 @dataclass(frozen=True, slots=True)

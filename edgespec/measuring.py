@@ -1,0 +1,76 @@
+"""What is known of a loaded pair on this machine, measured where that is missing or has changed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from edgespec import balance, bandwidth, cpu_sets, paths
+from edgespec.acceptance import AcceptanceModel
+from edgespec.balance import Balance, Balancer
+from edgespec.calibration import Calibrator
+from edgespec.catalog import Pair
+from edgespec.cpu_sets import CpuSet
+from edgespec.measurements import Measurements, MeasurementStore
+from edgespec.placement import ask
+from edgespec.placement.records import Placement
+from edgespec.protocols import Bindable, Context
+from edgespec.topology import detect
+from edgespec.topology.records import first_cpus
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Measures `pair`, whose parts are where `placement` says; the target has `threads`.
+
+    Which processors those run on is measured, too, unless the threads were `pinned`. `report` is
+    called with the fraction done.
+    """
+
+    pair: Pair
+    placement: Placement
+    threads: int
+    pinned: bool
+    report: Callable[[float], None]
+
+    def settle(
+        self, target: Context, drafter: Context | None, *, again: bool
+    ) -> tuple[Measurements, Callable[[], None]]:
+        """Costs and acceptance as they are today, and what keeps on disk what is learnt of them.
+
+        They are measured `again` if asked to, whatever is known. Called by the thread that decodes.
+        """
+        balanced = self._balance(target)
+        calibrator = Calibrator(target, drafter, self.report)
+        store = MeasurementStore(paths.cache_dir() / "measurements")
+        key = self.key(target, balanced)
+        known = store.load(key)
+        usable = known is not None and not known.old and not again
+        if known and drafter and not any(known.costs.draft.values()):
+            usable = False  # It was measured without the drafter.
+        if known is None or not usable or not calibrator.agrees(known.costs):
+            if known and balanced:
+                # Whatever changed may have changed which processors are the best.
+                key = self.key(target, self._balance(target, again=True))
+            acceptance = known.acceptance if known else AcceptanceModel()
+            known = Measurements(calibrator.measure(), acceptance, time.time())
+            store.save(key, known)
+        return known, partial(store.save, key, known)
+
+    def key(self, target: Context, balanced: Balance | None = None) -> str:
+        """Under which costs are kept; `balanced` are the processors that were chosen."""
+        return ask.costs_key(self.pair, self.threads, target.max_outputs, balanced, self.placement)
+
+    def _balance(self, target: Context, *, again: bool = False) -> Balance | None:
+        """Let the target's threads run where they are fastest, None if that was decided."""
+        if self.pinned or self.threads == 1 or not isinstance(target, Bindable):
+            return None
+        topology = detect.here()
+
+        def candidates() -> list[CpuSet]:
+            speeds = bandwidth.core_speeds(first_cpus(topology.usable))
+            return cpu_sets.candidates(topology, speeds)
+
+        balancer = Balancer(target, cpu_sets.candidates(topology))
+        file = ask.balance_file(self.pair.target)
+        return balance.settle(balancer, file, candidates, again=again)
