@@ -22,19 +22,20 @@ _CHECKS = (
 def test_no_input_makes_it_fail(tmp_path: Path, kept_home: Path) -> None:
     # A small context, because an answer may go on to its end.
     with serving(tmp_path, kept_home, "--api-key", KEY, "--context", "256") as server:
-        done = _schemathesis(f"{server.url}/openapi.json")
+        done = _schemathesis(f"{server.url}/openapi.json", tmp_path)
         assert done.returncode == 0, done.stdout
         server.idle()
         assert server.metric("answers_total") > 0
 
 
-def _schemathesis(url: str) -> subprocess.CompletedProcess[str]:
+def _schemathesis(url: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     options = ["--seed", "1", "--max-examples", "2", "--phases", "examples,coverage,fuzzing"]
     options += ["--checks", ",".join(_CHECKS), "-H", f"Authorization: Bearer {KEY}"]
     options += ["--request-timeout", str(PATIENCE)]
     return subprocess.run(
         [*command, "run", url, *options],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=2 * PATIENCE,
