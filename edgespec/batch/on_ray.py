@@ -1,5 +1,6 @@
 """Workers on the nodes of a Ray cluster, one per node, or per GPU where there are any."""
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,6 +12,7 @@ from edgespec.batch.tasks import Task
 from edgespec.errors import BackendUnavailable, EdgespecError
 
 _MOMENT = 0.2
+_PATIENCE = 10.0
 
 
 class RayWorker:
@@ -69,6 +71,7 @@ def cluster(address: str, setup: Setup, check: Callable[[], None]) -> Iterator[l
         raise BackendUnavailable(
             "Ray is not installed", 'pip install "edgespec[cluster]"'
         ) from error
+    _reach(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -101,6 +104,20 @@ def _actors(setup: Setup) -> Iterator[tuple[Any, str]]:
         for number in range(max(gpus, 1)):
             where = f"the worker on {node['NodeManagerAddress']}"
             yield share.remote(setup), f"{where}, GPU {number}" if gpus else where
+
+
+def _reach(address: str) -> None:
+    """Raise BackendUnavailable at once where Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        return  # "auto", or a proxy's address.
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise BackendUnavailable(
+            f"no Ray cluster at {address!r}: {getattr(error, 'strerror', None) or error}",
+            "ray start --head begins one",
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -25,6 +25,9 @@ _NONSENSE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _SMALL = 16 << 20
 _AGENT = f"edgespec/{__version__}"
 
+# With it, the client asks huggingface.co which program calls it, whichever Hub is in use.
+constants.HF_HUB_DISABLE_TELEMETRY = True
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
