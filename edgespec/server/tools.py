@@ -49,28 +49,38 @@ class Calls:
     def __init__(self) -> None:
         self.found: list[Call] = []
         self._held = ""
+        self._behind_call = False
+        """True until something else than white space follows a call."""
 
     def push(self, piece: str) -> tuple[str, list[Call]]:
         """What became certain with `piece`: text that is no call, and calls."""
         self._held += piece
-        text, calls = "", list[Call]()
-        while (begin := self._held.find(OPEN)) >= 0:
-            text += self._held[:begin]
-            inside, close, rest = self._held[begin:].partition(CLOSE)
+        text, known = "", len(self.found)
+        while OPEN in self._held:
+            before, _, behind = self._held.partition(OPEN)
+            text += self._text(before)
+            inside, close, rest = behind.partition(CLOSE)
             if not close:
-                self._held = inside
-                return text, calls
+                self._held = OPEN + inside
+                return text, self.found[known:]
             self._held = rest
-            if call := _read_call(inside.removeprefix(OPEN)):
-                calls.append(call)
+            if call := _read_call(inside):
                 self.found.append(call)
-                self._held = rest.lstrip()
+                self._behind_call = True
             else:
-                text += inside + close
+                text += self._text(OPEN + inside + close)
         kept = next((n for n in range(len(OPEN) - 1, 0, -1) if self._held.endswith(OPEN[:n])), 0)
         end = len(self._held) - kept
-        text, self._held = text + self._held[:end], self._held[end:]
-        return text, calls
+        text += self._text(self._held[:end])
+        self._held = self._held[end:]
+        return text, self.found[known:]
+
+    def _text(self, text: str) -> str:
+        """`text`, without what only keeps it apart from a call."""
+        if self._behind_call:
+            text = text.lstrip()
+            self._behind_call = not text
+        return text
 
     def finish(self) -> str:
         """What turned out to be no call."""
