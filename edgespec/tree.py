@@ -121,7 +121,8 @@ class DraftTree:
     def leaves(self, least: float, depth: float = inf) -> list[tuple[float, Node]]:
         """Nodes that the drafter has not looked past and whose survival is at least `least`.
 
-        None deeper than `depth`. The likeliest first, the root included; a node comes before its descendants.
+        None deeper than `depth`. The likeliest first, the root included; a node comes before its
+        descendants.
         """
         found: list[tuple[float, Node]] = []
         stack = [(1.0, 0, self.root)]
