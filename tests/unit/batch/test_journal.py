@@ -175,6 +175,14 @@ def test_a_finished_batch_is_not_begun_again(tmp_path: Path) -> None:
     assert bench.journal.stat().st_size < 1000
 
 
+def test_what_a_killed_end_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, LINES)
+    bench.journal.with_name(f"{bench.journal.name}.new").write_bytes(b"half of something longer")
+    bench.run()
+    with ExitStack() as stack:
+        assert bench.open(stack)[1].complete
+
+
 def refused(bench: Bench) -> str:
     with pytest.raises(InvalidInput) as caught, ExitStack() as stack:
         bench.open(stack)

@@ -94,3 +94,9 @@ def test_stretch_bounds_how_far_apart_a_token_s_logits_are_driven(
     penalties = Penalties(params, history)
     low, high = (penalties.apply(np.full(len(penalties.ids), logit)) for logit in pair)
     assert (np.abs(high - low) <= penalties.stretch * abs(pair[1] - pair[0]) + 1e-9).all()
+
+
+@pytest.mark.parametrize(("repeat", "window", "stretch"), [(0.5, 9, 2), (4, 9, 4), (4, 0, 1)])
+def test_by_how_much_a_logit_can_be_stretched(repeat: float, window: int, stretch: float) -> None:
+    params = SamplingParams(repeat_penalty=repeat, penalty_window=window)
+    assert Penalties(params, [1]).stretch == stretch
