@@ -105,6 +105,12 @@ def test_it_finds_the_table_that_it_was_given() -> None:
     assert table.draft_row == pytest.approx(0.25)
 
 
+def test_a_single_step_costs_no_more_than_a_larger_one() -> None:
+    target, drafter, clock = bench()
+    target._costs = {**STAIRS, 1: 400.0}
+    assert measure(target, drafter, clock).verify[0] == pytest.approx({**STAIRS, 1: STAIRS[2]})
+
+
 @pytest.mark.parametrize("slowdowns", [(1.0, 1.0), (1.5, 1.0), (1.0, 4.0), (2.0, 3.0)])
 def test_contention_is_how_much_each_slows_down_beside_the_other(
     slowdowns: tuple[float, float],
