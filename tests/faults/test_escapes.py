@@ -44,6 +44,7 @@ def test_line_by_line() -> None:
         chat.until("User: ")
         chat.type("/chats\r")
         shown = chat.until("end")
+        shown += chat.until("User: ")
         chat.type("/open 1\r")
         shown += chat.until("Assistant: begin")
         chat.type("\x04")

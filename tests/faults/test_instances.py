@@ -1,6 +1,8 @@
 """Two instances at once: one waits, or both do their work, and what they keep is whole."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,7 +85,9 @@ def test_answers(edgespec_home: Path, record: Record) -> None:
 def test_batches(at: dict[str, Stage], record: Record, tmp_path: Path) -> None:
     first = at["batch"].start()
     at["batch"].wait(first)
+    os.kill(first.pid, signal.SIGSTOP)  # Or it might be done before the second one begins.
     [second] = together(at["batch"].start())
+    os.kill(first.pid, signal.SIGCONT)
     assert second.returncode == 2
     assert "is in use by another edgespec batch" in second.stderr
     [done] = together(first)
