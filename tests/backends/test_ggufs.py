@@ -14,6 +14,7 @@ from llama_cpp._ggml import libggml
 from edgespec.ggml_types import GGML_TYPES
 from edgespec.gguf_header import read_header
 from edgespec.memory import estimate
+from edgespec_backends.llamacpp.devices import device_list
 from edgespec_backends.llamacpp.lib import llama
 from tests.backends.nano import TARGET
 from tests.ggufs import jamba_gguf, lfm2_gguf, llama_gguf
@@ -50,7 +51,11 @@ TEXT = "Grüße, 世界! \x00\x7f\n".encode()
 
 def decode(path: Path, rollback: int) -> tuple[list[int], bool]:
     """Decode TEXT: its tokens, and whether the last two could be taken back."""
-    model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+    loading = llama.llama_model_default_params()
+    # Not on a remote device that another test has introduced and left.
+    devices = device_list("")
+    loading.devices = ctypes.cast(devices, ctypes.c_void_p)
+    model = llama.llama_model_load_from_file(str(path).encode(), loading)
     vocab = llama.llama_model_get_vocab(model)
     tokens = (llama.llama_token * 256)()
     n = llama.llama_tokenize(vocab, TEXT, len(TEXT), tokens, 256, True, True)
