@@ -103,8 +103,8 @@ class Terminal:
     def interrupt(self, text: str) -> str:
         """Press Ctrl+C; what appears up to and including `text`.
 
-        Python's readline overlooks a signal that comes just before it waits for keys, until the
-        next key; so this presses again now and then, as people do.
+        Python's readline overlooks signals that come just before it waits for keys, until the
+        next key; so now and then this presses a key and Ctrl+C again, as people do.
         """
         end = time.monotonic() + PATIENCE
         while text not in self._unread and time.monotonic() < end:
@@ -112,6 +112,9 @@ class Terminal:
             again = time.monotonic() + 3
             while text not in self._unread and self._ready(again - time.monotonic()):
                 assert self._read(end), f"{text!r} did not come; there was {self._unread!r}"
+            if text not in self._unread:
+                self.type(" ")
+                self._ready(1)
         return self.until(text)
 
     def until(self, text: str) -> str:

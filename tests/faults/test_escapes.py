@@ -14,6 +14,8 @@ from tests.ggufs import llama_gguf
 pytestmark = pytest.mark.native
 
 EVIL = "begin\x1b]0;owned\x07\x1b[2J\x1b[?1002h\x9b31mend"
+PROMPT = "\x1b[?2004hUser: "
+"""Where keys are waited for, and not what a conversation says."""
 DRIVING = ("\x1b]0;owned", "\x1b[?1002h", "\x9b31m")
 
 
@@ -41,12 +43,12 @@ def test_on_the_whole_screen() -> None:
 @pytest.mark.usefixtures("talk")
 def test_line_by_line() -> None:
     with Terminal("chat", "--plain", *PLAIN, TERM="xterm-256color") as chat:
-        chat.until("User: ")
+        shown = chat.until(PROMPT)
         chat.type("/chats\r")
-        shown = chat.until("end")
-        shown += chat.until("User: ")
+        shown += chat.until(PROMPT)
         chat.type("/open 1\r")
-        shown += chat.until("Assistant: begin")
+        shown += chat.until(PROMPT)
+        assert shown.count("begin") > 3
         chat.type("\x04")
         shown += chat.finish()[1]
     assert not [sequence for sequence in DRIVING if sequence in shown]

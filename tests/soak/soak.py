@@ -32,7 +32,7 @@ from edgespec.sources.suffix import SuffixMatch
 from edgespec.store.store import Store
 from edgespec.store.talk import Talk
 
-SETTLED = 0.4
+SETTLED = 0.6
 """Part of the cycles after which nothing may grow any more."""
 MEMORY = 8 << 20
 """Bytes: rarely used weights come into memory late."""

@@ -44,7 +44,6 @@ def test_a_model_is_pulled_while_one_chats(server: HubServer) -> None:
             await chat.press("f3")
             listed = chat.app.screen.query_one(OptionList)
             await chat.until(lambda: listed.option_count > 1)
-            await chat.press("end")
             await chat.until(lambda: TINY in chat.picture())
 
     drive(story())

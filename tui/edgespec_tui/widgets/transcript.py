@@ -87,7 +87,8 @@ class Transcript(VerticalScroll, can_focus=False):
     async def _fill(self) -> None:
         """Where there is nothing to scroll, nobody could ask for what was before."""
         if self._earlier and self.is_attached and self.max_scroll_y == 0:
-            await self.show_earlier()
+            await self._mount_earlier()
+            self.anchor()
             self.call_after_refresh(self._fill)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -100,9 +101,12 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def show_earlier(self) -> None:
         """Mount the messages before those that are shown, without moving what is seen."""
-        batch, self._earlier = self._earlier[-_MORE:], self._earlier[:-_MORE]
-        before = self.virtual_size.height
-        await self.mount_all([self._view(message) for message in batch], before=0)
+        before, at_end = self.virtual_size.height, self.is_vertical_scroll_end
+        await self._mount_earlier()
+        if at_end:  # A layout has moved it, and not the user.
+            self.anchor()
+            self._growing_up = False
+            return
 
         def keep_place() -> None:
             grown = self.virtual_size.height - before
@@ -110,6 +114,10 @@ class Transcript(VerticalScroll, can_focus=False):
             self._growing_up = False
 
         self.call_after_refresh(keep_place)
+
+    async def _mount_earlier(self) -> None:
+        batch, self._earlier = self._earlier[-_MORE:], self._earlier[:-_MORE]
+        await self.mount_all([self._view(message) for message in batch], before=0)
 
     def neighbour(self, view: MessageView | None, by: int) -> MessageView | None:
         """The message `by` places after `view`; None past the end."""
