@@ -12,7 +12,7 @@ from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model
 from tests.backends.nano import DRAFTER, TARGET, Pair, Prompts
 
-pytestmark = [pytest.mark.native, pytest.mark.slow]
+pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SETTLED = 6_000
 ROUNDS = SETTLED + 10_000
