@@ -44,7 +44,7 @@ def available() -> bool:
 
 @contextmanager
 def serving() -> Iterator[Remote]:
-    """A server that this process knows as a device."""
+    """A server that this process knows as a device, until it is left."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -62,8 +62,16 @@ def serving() -> Iterator[Remote]:
         (name,) = {device.name for device in devices.offload_devices()} - before
         yield Remote(name, server)
     finally:
+        _forget()
         server.kill()
         server.wait()
+
+
+def _forget() -> None:
+    """Take all remote devices out of the registry: who asks one that is gone ends this process."""
+    backend = function("ggml_backend_rpc_reg", ctypes.c_void_p)()
+    for name in ("ggml_backend_unload", "ggml_backend_register"):
+        function(name, None, ctypes.c_void_p)(backend)
 
 
 def _wait_for(endpoint: str) -> None:

@@ -28,9 +28,22 @@ def _is_here(host: object) -> bool:
     if text in (None, "", "localhost"):
         return True
     try:
-        return ip_address(str(text)).is_loopback
+        address = ip_address(str(text))
     except ValueError:
         return False
+    to_many = address.is_multicast or address.is_reserved
+    return address.is_loopback or (not to_many and _is_own(str(address), address.version))
+
+
+def _is_own(address: str, version: int) -> bool:
+    """True for the addresses of this machine's network cards, which only it can listen at."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _require_here(host: object) -> None:

@@ -29,6 +29,14 @@ def test_this_machine_can_be_reached() -> None:
         socket.create_connection(server.getsockname()).close()
 
 
+@pytest.mark.parametrize("several", ["224.0.0.1", "255.255.255.255", "ff02::1"])
+def test_others_cannot_be_reached_together(several: str) -> None:
+    family = socket.AF_INET6 if ":" in several else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as one, pytest.raises(OSError, match="may not"):
+        one.sendto(b"", (several, 53))
+    sitecustomize.attempts.clear()
+
+
 def test_nor_can_a_child() -> None:
     script = f"import socket; socket.create_connection(('{ELSEWHERE}', 80))"
     done = subprocess.run(
