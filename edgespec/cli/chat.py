@@ -74,8 +74,8 @@ def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, sta
     from dataclasses import replace
 
     from edgespec.chat import ChatFormat
-    from edgespec.cli.conversation import Conversation
-    from edgespec.cli.repl import Repl
+    from edgespec.cli.plain.conversation import Conversation
+    from edgespec.cli.plain.repl import Repl
     from edgespec.cli.session import open_engine
     from edgespec.store.store import Store
     from edgespec.store.talk import Talk

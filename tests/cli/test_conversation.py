@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edgespec.chat import ChatFormat, Message
-from edgespec.cli.conversation import Conversation
+from edgespec.cli.plain.conversation import Conversation
 from edgespec.errors import InvalidInput
 from edgespec.events import Request
 from edgespec.sampling.params import SamplingParams

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edgespec.cli.lines import Typed, read_message
+from edgespec.cli.plain.lines import Typed, read_message
 
 
 def keyboard(*lines: str) -> Callable[[str], str]:

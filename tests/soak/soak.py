@@ -23,7 +23,7 @@ from edgespec.batch.source import open_source
 from edgespec.batch.workers import working
 from edgespec.catalog import resolve
 from edgespec.chat import ChatFormat
-from edgespec.cli.conversation import Conversation
+from edgespec.cli.plain.conversation import Conversation
 from edgespec.events import Request
 from edgespec.loading import LoadOptions, load_parts
 from edgespec.sampling.params import SamplingParams

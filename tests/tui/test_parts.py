@@ -9,12 +9,12 @@ from edgespec.attachments import completions, expand
 from edgespec.config import FIELDS, TABLES
 from edgespec.errors import InvalidInput
 from edgespec.events import Finish, FinishReason, Round, Source, Stats, Token
+from edgespec.live import Live, describe
+from edgespec.thinking import Parts, divide
+from edgespec.timeline import Timeline, busy, cells
 from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
 from edgespec_tui.commands.clipboard import code_blocks
-from edgespec_tui.live import Live, describe
 from edgespec_tui.pace import Pace
-from edgespec_tui.thinking import Parts, divide
-from edgespec_tui.timeline import Timeline, busy, cells
 from edgespec_tui.widgets.origins import marked
 from edgespec_tui.widgets.said import shortened
 

@@ -18,9 +18,9 @@ from textual.widgets import Markdown, OptionList, Static
 
 from edgespec.errors import EdgespecError
 from edgespec.events import Round, Source
+from edgespec.live import Live
+from edgespec.offers import Offer
 from edgespec_tui.app import ChatApp
-from edgespec_tui.live import Live
-from edgespec_tui.shelf import Offer
 from edgespec_tui.widgets.answer import AnswerView
 from edgespec_tui.widgets.hardware import Hardware
 from edgespec_tui.widgets.message import MessageView

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from textual.widgets import OptionList
 
+from edgespec.background_pull import Pulling
 from edgespec.hub.client import Hub
 from edgespec.hub.patience import Patience
 from edgespec_tui import app as app_module
 from edgespec_tui.app import ChatApp
-from edgespec_tui.pulling import Pulling
 from tests.ggufs import llama_gguf
 from tests.hubserver import HubServer, Repo, serving
 from tests.tui.driving import drive, driving

@@ -14,7 +14,7 @@ from edgespec.messages import Message, Role
 if TYPE_CHECKING:
     from edgespec.chat import ChatFormat
     from edgespec.engine import Engine
-    from edgespec_tui.keeping import Keeper
+    from edgespec.keeping import Keeper
 
 
 @dataclass(frozen=True, slots=True)

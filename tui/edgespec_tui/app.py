@@ -9,6 +9,7 @@ from typing import Any
 from textual.app import App
 
 from edgespec import config
+from edgespec.background_pull import Pulling
 from edgespec.cli.output import printable
 from edgespec.config import Settings
 from edgespec.errors import EdgespecError, InvalidInput
@@ -19,7 +20,6 @@ from edgespec.store.store import Store
 from edgespec_tui import endings, keys, themes
 from edgespec_tui.loading import Loaded, Loading
 from edgespec_tui.palette import ActionProvider, ConversationProvider
-from edgespec_tui.pulling import Pulling
 from edgespec_tui.screens.chat import ChatScreen
 from edgespec_tui.widgets.prose import warm_up
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgespec.catalog import Pair
     from edgespec.chat import ChatFormat
     from edgespec.engine import Engine
-    from edgespec_tui.keeping import Keeper
+    from edgespec.keeping import Keeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ class Loading:
     def _load(self) -> Loaded:
         # Not at the top: numpy and its friends would delay the first picture.
         from edgespec.chat import ChatFormat
+        from edgespec.keeping import Keeper
         from edgespec.loading import LoadOptions, load
         from edgespec.matchmaking import best_pair
         from edgespec.placement.enumerate import Pins
         from edgespec.snapshots import SnapshotStore
-        from edgespec_tui.keeping import Keeper
 
         self._first()
         settings = self._settings

@@ -7,9 +7,9 @@ from typing import Any
 
 from edgespec.errors import EdgespecError
 from edgespec.events import Finish, Notice, Round, Source, Token
+from edgespec.live import Live
 from edgespec.store.talk import Talk
 from edgespec_tui.answering import AnswerEvent, Answering, Ended, Prepared, Question
-from edgespec_tui.live import Live
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.answer import AnswerView

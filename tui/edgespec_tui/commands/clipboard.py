@@ -11,7 +11,7 @@ from edgespec.errors import InvalidInput
 from edgespec.messages import Role
 from edgespec.store.exchange import to_markdown
 from edgespec.store.records import StoredMessage
-from edgespec_tui.thinking import divide
+from edgespec.thinking import divide
 
 if TYPE_CHECKING:
     from edgespec_tui.screens.chat import ChatScreen

@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from edgespec.cli.output import printable
 from edgespec.errors import EdgespecError
-from edgespec_tui.shelf import Offer, offers, size_text
+from edgespec.offers import Offer, offers, size_text
 
 _WIDE, _NAME = 76, 20
 """Columns from which on facts have room beside the name, and the name's own."""

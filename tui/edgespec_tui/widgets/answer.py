@@ -6,9 +6,9 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from edgespec.cli.output import printable
+from edgespec.live import describe
 from edgespec.store.records import StoredMessage
-from edgespec_tui.live import describe
-from edgespec_tui.thinking import divide
+from edgespec.thinking import divide
 from edgespec_tui.widgets.message import MessageView
 from edgespec_tui.widgets.origins import Origins, Run
 from edgespec_tui.widgets.prose import Prose

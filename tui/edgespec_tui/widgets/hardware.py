@@ -10,8 +10,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from edgespec.events import Source
-from edgespec_tui.live import Live
-from edgespec_tui.timeline import Cell, Span, Timeline, busy, cells
+from edgespec.live import Live
+from edgespec.timeline import Cell, Span, Timeline, busy, cells
 
 _LABEL, _FIGURE = 10, 12
 _LEVELS = "▁▂▃▄▅▆▇"

@@ -3,8 +3,8 @@
 from textual.content import Content
 from textual.widgets import Static
 
+from edgespec.background_pull import Pulling
 from edgespec.cli.output import printable
-from edgespec_tui.pulling import Pulling
 
 _BAR = 20
 

@@ -4,7 +4,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from edgespec.cli.output import printable
-from edgespec_tui.live import Live
+from edgespec.live import Live
 
 _FULL, _WORTH_TELLING = 0.9, 0.75
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgespec.chat import Role
 from edgespec.cli import diagnostics
-from edgespec.cli.conversation import Conversation
+from edgespec.cli.plain.conversation import Conversation
 from edgespec.errors import InvalidInput
 from edgespec.store.exchange import from_json, to_json, to_markdown
 from edgespec.store.records import StoredMessage

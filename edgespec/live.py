@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgespec.events import Finish, Round, Source, Stats, Token
-from edgespec_tui.timeline import Timeline
+from edgespec.timeline import Timeline
 
 _WINDOW = 2.0
 

@@ -10,11 +10,11 @@ from edgespec import paths
 from edgespec.attachments import expand
 from edgespec.chat import ChatFormat
 from edgespec.cli import diagnostics
-from edgespec.cli.chats import Chats
-from edgespec.cli.conversation import Conversation
 from edgespec.cli.interrupts import Interrupts, exit_code
-from edgespec.cli.lines import Keyboard, Typed, read_message
 from edgespec.cli.output import Output
+from edgespec.cli.plain.chats import Chats
+from edgespec.cli.plain.conversation import Conversation
+from edgespec.cli.plain.lines import Keyboard, Typed, read_message
 from edgespec.cli.session import Reply, answer
 from edgespec.editor import edit
 from edgespec.engine import Engine
