@@ -49,6 +49,24 @@ def offers() -> list[Offer]:
     ]
 
 
+def facts(offer: Offer, speed: float | None) -> list[str]:
+    """What is known of a model whose last answer came at `speed` tokens per second, for people."""
+    if not offer.present:
+        return _remote_facts(offer)
+    fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
+    rates = [f"{speed:.0f} tok/s"] if speed else []
+    rates += [f"{offer.rate:.0f} predicted"] if offer.rate else []
+    return [size_text(offer.size), fits, ", ".join(rates) or "speed not known"]
+
+
+def _remote_facts(offer: Offer) -> list[str]:
+    """What is known of a model that can be pulled, which is little and not exact."""
+    if not offer.size or offer.rate is None:
+        return ["not all here"]
+    rate = f"about {offer.rate:.{offer.rate < 10:d}f} tok/s"
+    return [f"about {size_text(offer.size)}", *(["fits", rate] if offer.fits else ["too large"])]
+
+
 def _offer(item: "Item", machine: "Machine") -> Offer:
     from edgespec.matchmaking import best_pair
     from edgespec.placement import ask, choose

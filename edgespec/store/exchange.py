@@ -2,16 +2,45 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from edgespec.errors import InvalidInput
 from edgespec.messages import Role
 from edgespec.store.records import StoredMessage
 from edgespec.store.store import Store
+from edgespec.store.talk import Talk
 from edgespec.store.tree import MessageTree
 
 _FORMAT, _VERSION = "edgespec conversation", 1
 _NAMES = {Role.USER: "You", Role.ASSISTANT: "Assistant"}
+
+
+def write(talk: Talk, name: str) -> None:
+    """Write a conversation into a file that does not exist yet: .json with all branches.
+
+    Raises InvalidInput if that is not possible.
+    """
+    as_json = name.lower().endswith(".json")
+    text = (
+        to_json(talk.title, talk.system, talk.tree)
+        if as_json
+        else to_markdown(talk.title, talk.system, talk.path())
+    )
+    try:
+        with Path(name).expanduser().open("x", encoding="utf-8") as file:
+            file.write(text)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidInput(f"{name!r} cannot be written: {_reason(error)}") from error
+
+
+def read(store: Store, name: str) -> int:
+    """Add the conversation in a file that `write` wrote as JSON; its id. Raises InvalidInput."""
+    try:
+        text = Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidInput(f"{name!r} cannot be read: {_reason(error)}") from error
+    return from_json(store, text)
 
 
 def to_markdown(title: str, system: str, path: Iterable[StoredMessage]) -> str:
@@ -87,3 +116,7 @@ def _require_tree(messages: Sequence[StoredMessage]) -> None:
         if message.role is before:
             raise ValueError(f"message {message.id} answers its own speaker")
         seen[message.id] = message.role
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -6,6 +6,7 @@ import pytest
 from textual.binding import Binding
 
 from edgespec.attachments import completions, expand
+from edgespec.clippings import code_blocks
 from edgespec.config import FIELDS, TABLES
 from edgespec.errors import InvalidInput
 from edgespec.events import Finish, FinishReason, Round, Source, Stats, Token
@@ -13,7 +14,6 @@ from edgespec.live import Live, describe
 from edgespec.thinking import Parts, divide
 from edgespec.timeline import Timeline, busy, cells
 from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
-from edgespec_tui.commands.clipboard import code_blocks
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.origins import marked
 from edgespec_tui.widgets.said import shortened

@@ -2,7 +2,6 @@
 
 import gc
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from edgespec.cli.output import printable
 from edgespec.config import Settings
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.events import Request
-from edgespec.sampling.params import SamplingParams
+from edgespec.preferences import Preferences, concern_model
 from edgespec.store.session import Session
 from edgespec.store.store import Store
 from edgespec_tui import endings, keys, themes
@@ -23,10 +22,6 @@ from edgespec_tui.palette import ActionProvider, ConversationProvider
 from edgespec_tui.screens.chat import ChatScreen
 from edgespec_tui.widgets.prose import warm_up
 
-_OF_THE_MODEL = {
-    name for name, item in config.FIELDS.items() if item.metadata["section"] == "model"
-}
-"""Settings that take effect by loading the model again."""
 _PATIENCE = 0.4
 """Seconds for which a part that is being closed is waited for."""
 
@@ -43,9 +38,7 @@ class ChatApp(App[None]):
     def __init__(self, settings: Settings, store: Store, stop: tuple[str, ...] = ()) -> None:
         # Or Textual would make greys of the colours, which are colours, too.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.settings = settings
-        self._answering = settings
-        """The settings with those of a preset."""
+        self.preferences = Preferences(settings, config.file(), stop)
         self.store = store
         self.session = Session(store)
         self.loaded: Loaded | None = None
@@ -59,11 +52,14 @@ class ChatApp(App[None]):
         self.ended_by: int | None = None
         """The signal by which the system ended it."""
         self._let_go = False
-        self._stop = stop
-        self._seed = settings.seed if settings.seed >= 0 else int.from_bytes(os.urandom(4))
         for theme in themes.OWN:
             self.register_theme(theme)
         self._set_theme()
+
+    @property
+    def settings(self) -> Settings:
+        """The user's settings."""
+        return self.preferences.settings
 
     def on_mount(self) -> None:
         endings.listen(self._end)
@@ -106,33 +102,16 @@ class ChatApp(App[None]):
 
         Every answer has a seed of its own, so that an answer that is asked for again differs.
         """
-        settings = self._answering
-        sampling = SamplingParams(
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            min_p=settings.min_p,
-            repeat_penalty=settings.repeat_penalty,
-            seed=(self._seed + said // 2) % 2**64,
-        )
-        return Request(
-            prompt=(),
-            sampling=sampling,
-            max_tokens=settings.max_tokens or None,
-            stop=self._stop,
-            speculate=settings.speculate,
-        )
+        request = self.preferences.request()
+        seed = (request.sampling.seed + said // 2) % 2**64
+        return replace(request, sampling=replace(request.sampling, seed=seed))
 
     def change(self, **changes: object) -> None:
         """Change settings, for good. Raises EdgespecError."""
-        # What was said on the command line holds for this time only.
-        stored = config.load(config.file())
-        config.save(config.file(), stored, **changes)
-        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
-        self._answering = replace(self._answering, **changes)  # type: ignore[arg-type]
+        self.preferences.change(**changes)
         if "theme" in changes:
             self._set_theme()
-        if _OF_THE_MODEL & changes.keys():
+        if concern_model(changes):
             self.load()
 
     def change_key(self, name: str, wanted: str) -> None:
@@ -144,24 +123,11 @@ class ChatApp(App[None]):
         keys.check(name, wanted, own)
         config.save_key(config.file(), name, wanted)
         own |= {name: wanted} if wanted else {}
-        self.settings = replace(self.settings, keys=own)
+        self.preferences.settings = replace(self.settings, keys=own)
         self.set_keymap(keys.keymap(own))
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):
                 screen.entry.use(keys.keymap(own))
-
-    def use_preset(self, name: str) -> Mapping[str, Any]:
-        """Answer with the settings of a preset from now on, without one as usual; what it sets.
-
-        Raises InvalidInput if there is no such preset.
-        """
-        presets = self.settings.presets
-        if name and name not in presets:
-            known = f"there are {', '.join(presets)}" if presets else "see docs/settings.md"
-            raise InvalidInput(f"there is no preset {name!r}", known)
-        chosen = presets[name] if name else {}
-        self._answering = replace(self.settings, **chosen)
-        return chosen
 
     def remember(self, conversation: int | None, draft: str) -> None:
         """What to come back to after a crash."""
@@ -201,13 +167,10 @@ class ChatApp(App[None]):
         if pulling is None or not pulling.over:
             return
         self.pulling = None
-        if isinstance(pulling.outcome, EdgespecError):
-            self.notify(str(pulling.outcome), severity="error", markup=False, timeout=10)
-        elif pulling.outcome:
-            text = f"{pulling.outcome} is here; /model {pulling.outcome} loads it"
-            self.notify(text, markup=False, timeout=10)
-        else:
-            self.notify("the pull was stopped; /pull goes on from there", markup=False)
+        try:
+            self.notify(pulling.told, markup=False, timeout=10)
+        except EdgespecError as error:
+            self.notify(str(error), severity="error", markup=False, timeout=10)
 
     def _set_theme(self) -> None:
         wanted = self.settings.theme

@@ -1,10 +1,10 @@
 """Actions on whole conversations."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgespec.errors import InvalidInput
-from edgespec.store.exchange import from_json, to_json, to_markdown
+from edgespec.preferences import told
+from edgespec.store.exchange import read, write
 
 if TYPE_CHECKING:
     from edgespec_tui.screens.chat import ChatScreen
@@ -47,29 +47,17 @@ def system(screen: "ChatScreen", text: str) -> None:
 
 def preset(screen: "ChatScreen", name: str) -> None:
     """Use one of the user's presets."""
-    chosen = screen.chat_app.use_preset(name)
+    chosen = screen.chat_app.preferences.use_preset(name)
     if "system" in chosen:
         screen.talk.set_system(chosen["system"])
-    told = ", ".join(f"{key.replace('_', ' ')} {value!r}" for key, value in chosen.items())
-    screen.say(f"{name}: {told}" if name else "the usual settings")
+    screen.say(told(name, chosen))
 
 
 def export(screen: "ChatScreen", name: str) -> None:
     """Write the conversation into a file that does not exist yet."""
     if not name:
         raise InvalidInput("/export needs the name of a file")
-    talk = screen.talk
-    as_json = name.lower().endswith(".json")
-    text = (
-        to_json(talk.title, talk.system, talk.tree)
-        if as_json
-        else to_markdown(talk.title, talk.system, talk.path())
-    )
-    try:
-        with Path(name).expanduser().open("x", encoding="utf-8") as file:
-            file.write(text)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InvalidInput(f"{name!r} cannot be written: {_reason(error)}") from error
+    write(screen.talk, name)
     screen.say(f"the conversation is in {name}")
 
 
@@ -77,12 +65,4 @@ async def import_(screen: "ChatScreen", name: str) -> None:
     """Read a conversation from a file."""
     if not name:
         raise InvalidInput("/import needs the name of a file")
-    try:
-        text = Path(name).expanduser().read_text(encoding="utf-8")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InvalidInput(f"{name!r} cannot be read: {_reason(error)}") from error
-    await screen.open(from_json(screen.store, text))
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    await screen.open(read(screen.store, name))

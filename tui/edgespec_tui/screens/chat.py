@@ -9,13 +9,13 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from edgespec.clippings import BlockCursor
 from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.store.records import StoredMessage
 from edgespec.store.store import Store
 from edgespec.store.talk import Talk
 from edgespec_tui.actions import BY_ID, Action, screen_bindings
 from edgespec_tui.answering import Question
-from edgespec_tui.commands.clipboard import BlockCursor
 from edgespec_tui.keys import keymap
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace

@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from edgespec.cli.output import printable
 from edgespec.errors import EdgespecError
-from edgespec.offers import Offer, offers, size_text
+from edgespec.offers import Offer, facts, offers
 
 _WIDE, _NAME = 76, 20
 """Columns from which on facts have room beside the name, and the name's own."""
@@ -79,29 +79,13 @@ class ModelsScreen(ModalScreen[str]):
         """Its name, its facts beside that where there is room, and what it is below."""
         name = printable(offer.name)
         wide = self.app.size.width >= _WIDE
-        facts = " · ".join(self._here(offer) if offer.present else _remote(offer))
+        known = " · ".join(facts(offer, self._speeds(offer.name)))
         mark = " ●" if offer.name == self._current else "  " if offer.present else " ↓"
         first = Content.assemble(
             (f"{name:{_NAME if wide else 0}}", "bold"),
             (mark, "$primary"),
             "  " if wide else "\n",
-            facts,
+            known,
         )
         about = Content.styled(printable(offer.description), "$muted")
         return Content("\n").join([first, about])
-
-    def _here(self, offer: Offer) -> list[str]:
-        """What is known of a model that can be loaded."""
-        fits = {True: "fits", False: "too large", None: "not readable"}[offer.fits]
-        speed = self._speeds(offer.name)
-        rates = [f"{speed:.0f} tok/s"] if speed else []
-        rates += [f"{offer.rate:.0f} predicted"] if offer.rate else []
-        return [size_text(offer.size), fits, ", ".join(rates) or "speed not known"]
-
-
-def _remote(offer: Offer) -> list[str]:
-    """What is known of a model that can be pulled, which is little and not exact."""
-    if not offer.size or offer.rate is None:
-        return ["not all here"]
-    rate = f"about {offer.rate:.{offer.rate < 10:d}f} tok/s"
-    return [f"about {size_text(offer.size)}", *(["fits", rate] if offer.fits else ["too large"])]
