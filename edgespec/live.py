@@ -80,6 +80,12 @@ class Live:
         return {key: value for key, value in known.items() if value is not None}
 
 
+def begun_runs(begun: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Where the beginning of an answer came from; nobody knows of one that was not told."""
+    known = [(source, length) for source, length in facts.get("runs", ())]
+    return known or ([(Source.TARGET.value, len(begun))] if begun else [])
+
+
 def describe(facts: Mapping[str, Any]) -> str:
     """An answer's facts in one line, for people."""
     parts = []

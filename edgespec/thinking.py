@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_BEGIN, _END = "<think>", "</think>"
+BEGIN, END = "<think>", "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class Parts:
 
 def divide(text: str) -> Parts:
     """Divide an answer; one that begins in the middle of a thought has only its end mark."""
-    begun = text.lstrip().startswith(_BEGIN)
-    head, mark, rest = text.partition(_END)
+    begun = text.lstrip().startswith(BEGIN)
+    head, mark, rest = text.partition(END)
     if mark:
-        return Parts(head.lstrip().removeprefix(_BEGIN).strip(), rest.lstrip("\n"))
+        return Parts(head.lstrip().removeprefix(BEGIN).strip(), rest.lstrip("\n"))
     if begun:
-        return Parts(text.lstrip().removeprefix(_BEGIN).lstrip(), "", open=True)
+        return Parts(text.lstrip().removeprefix(BEGIN).lstrip(), "", open=True)
     return Parts("", text)

@@ -56,11 +56,11 @@ def chat(
 
     F1 and /help list what can be done.
     """
-    request = sampling.request(speculate=not model.no_speculate)
+    sampling.request(speculate=True)  # A value out of its range is told before all else.
+    settings = _settings(model, sampling, system)
     if plain or not _capable():
-        _line_by_line(model, request, system, stats=stats)
+        _line_by_line(settings, sampling.stop, stats=stats)
     else:
-        settings = _settings(model, sampling, system)
         import_module(SCREEN).run(settings, sampling.stop)
 
 
@@ -69,43 +69,52 @@ def _capable() -> bool:
     return is_terminal(sys.stdin, sys.stdout) and os.environ.get("TERM") not in ("dumb", None)
 
 
-def _line_by_line(model: ModelSettings, request: Any, system: str | None, *, stats: bool) -> None:
+def _line_by_line(settings: "Settings", stop: tuple[str, ...], *, stats: bool) -> None:
     from contextlib import closing
-    from dataclasses import replace
 
-    from edgespec.chat import ChatFormat
-    from edgespec.cli.plain.conversation import Conversation
+    from edgespec import config, paths
     from edgespec.cli.plain.repl import Repl
-    from edgespec.cli.session import open_engine
+    from edgespec.preferences import Preferences
     from edgespec.store.store import Store
-    from edgespec.store.talk import Talk
 
-    def load(name: str) -> "Engine":
-        named = replace(model, model=name, drafter=None) if name else model
-        with Interrupts() as interrupts:
-            engine = open_engine(named, interrupts)
-        try:
-            interrupts.check()
-        except KeyboardInterrupt:
-            engine.close()
-            raise
-        return engine
-
-    with Store(_kept()) as store:
-
-        def conversation(engine: "Engine") -> Conversation:
-            talk = Talk(store, system=system or "")
-            return Conversation(ChatFormat.of(engine.target), request, engine.n_ctx, talk)
-
-        with closing(Repl(load, conversation, store, stats=stats)) as repl:
-            repl.run()
+    # What a program pipes in leaves nothing behind.
+    personal = is_terminal(sys.stdin)
+    preferences = Preferences(settings, config.file() if personal else None, stop)
+    with (
+        Store(paths.data_dir() / "conversations.db" if personal else Path(":memory:")) as store,
+        closing(Repl(_load, preferences, store, personal=personal, stats=stats)) as repl,
+    ):
+        repl.run()
 
 
-def _kept() -> Path:
-    """Where conversations are kept: those of a person, not what a program pipes in."""
-    from edgespec import paths
+def _load(settings: "Settings") -> "Engine":
+    """Load the pair that the settings name. Ctrl+C raises KeyboardInterrupt."""
+    from edgespec.cli.session import open_engine
 
-    return paths.data_dir() / "conversations.db" if is_terminal(sys.stdin) else Path(":memory:")
+    with Interrupts() as interrupts:
+        engine = open_engine(_model_settings(settings), interrupts)
+    try:
+        interrupts.check()
+    except KeyboardInterrupt:
+        engine.close()
+        raise
+    return engine
+
+
+def _model_settings(settings: "Settings") -> ModelSettings:
+    """What the settings say about models; what means "none" there is None."""
+    return ModelSettings(
+        model=settings.model or None,
+        drafter=settings.drafter or None,
+        context=settings.context or None,
+        threads=settings.threads or None,
+        draft_length=settings.draft_length or None,
+        no_speculate=not settings.speculate,
+        device=settings.device or None,
+        gpu_layers=settings.gpu_layers if settings.gpu_layers >= -1 else None,
+        drafter_device=settings.drafter_device or None,
+        kv_type=settings.kv_type,
+    )
 
 
 def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | None) -> "Settings":
@@ -122,6 +131,10 @@ def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | No
         threads=model.threads or 0,
         speculate=not model.no_speculate,
         draft_length=model.draft_length or 0,
+        device=model.device or "",
+        gpu_layers=-2 if model.gpu_layers is None else model.gpu_layers,
+        drafter_device=model.drafter_device or "",
+        kv_type=model.kv_type,
         system=system or "",
         temperature=sampling.temperature,
         top_k=sampling.top_k,

@@ -10,7 +10,7 @@ from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
 from edgespec.cli.options import ModelSettings
 from edgespec.engine import Engine
-from edgespec.events import Finish, Notice, Request
+from edgespec.events import Finish, Notice, Request, Round, StepEvent
 from edgespec.loading import LoadOptions, OnNote, OnProgress, load, load_parts
 from edgespec.matchmaking import best_pair
 from edgespec.parts import Parts
@@ -84,18 +84,27 @@ def _loaded(
 
 
 def answer(
-    engine: Engine, request: Request, interrupts: Interrupts, output: Reader | None
+    engine: Engine,
+    request: Request,
+    interrupts: Interrupts,
+    output: Reader | None,
+    tell: Callable[[StepEvent | Round], None] | None = None,
 ) -> Reply:
-    """Produce one answer, shown on `output` as it comes. Ctrl+C ends it early."""
+    """Produce one answer, shown on `output` as it comes. Ctrl+C ends it early.
+
+    `tell` is called with all that happens, with rounds on the target's thread.
+    """
     pieces: list[str] = []
     notes: list[str] = []
     finish: Finish | None = None
     interrupts.stop = engine.abort
     try:
-        with closing(engine.generate(request)) as events:
+        with closing(engine.generate(request, tell)) as events:
             if interrupts.pressed:  # While the prompt was made: there was nothing to abort yet.
                 return Reply("", None)
             for event in events:
+                if tell:
+                    tell(event)
                 if isinstance(event, Notice):
                     notes.append(event.text)
                     continue

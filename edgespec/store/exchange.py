@@ -27,6 +27,11 @@ def write(talk: Talk, name: str) -> None:
         if as_json
         else to_markdown(talk.title, talk.system, talk.path())
     )
+    write_new(name, text)
+
+
+def write_new(name: str, text: str) -> None:
+    """Write `text` into a file that does not exist yet. Raises InvalidInput."""
     try:
         with Path(name).expanduser().open("x", encoding="utf-8") as file:
             file.write(text)

@@ -27,3 +27,14 @@ def server(data: bytes) -> Iterator[HubServer]:
     """A Hub with that model in me/tiny-GGUF."""
     with serving({"me/tiny-GGUF": Repo({"tiny-Q8_0.gguf": data})}) as server:
         yield server
+
+
+@pytest.fixture
+def variables(server: HubServer, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process for which that is the Hub."""
+    return {
+        "HF_ENDPOINT": server.endpoint,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_TOKEN": "",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }

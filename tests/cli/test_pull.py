@@ -36,16 +36,6 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 
 
 @pytest.fixture
-def variables(server: HubServer, tmp_path: Path) -> dict[str, str]:
-    return {
-        "HF_ENDPOINT": server.endpoint,
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_TOKEN": "",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-
-
-@pytest.fixture
 def edgespec(variables: dict[str, str]) -> Run:
     return lambda *arguments, **more: execute(*arguments, stdin=None, **{**variables, **more})
 

@@ -49,7 +49,7 @@ class Script:
         self.aborted = False
         self.closed = False
 
-    def generate(self, _request: Request) -> Iterator[StepEvent]:
+    def generate(self, _request: Request, _on_round: None) -> Iterator[StepEvent]:
         try:
             for event in self._events:
                 if event is None:

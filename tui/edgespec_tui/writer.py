@@ -1,13 +1,12 @@
 """The writer: carries an answer from the engine to the store, and to the view that shows it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from edgespec.errors import EdgespecError
-from edgespec.events import Finish, Notice, Round, Source, Token
-from edgespec.live import Live
+from edgespec.events import Finish, Notice, Round, Token
+from edgespec.live import Live, begun_runs
 from edgespec.store.talk import Talk
 from edgespec_tui.answering import AnswerEvent, Answering, Ended, Prepared, Question
 from edgespec_tui.loading import Loaded
@@ -15,12 +14,6 @@ from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.answer import AnswerView
 
 _SAVE_EVERY = 0.5
-
-
-def _runs(begun: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Where the beginning of an answer came from; nobody knows of one that was not told."""
-    known = [(source, length) for source, length in facts.get("runs", ())]
-    return known or ([(Source.TARGET.value, len(begun))] if begun else [])
 
 
 @dataclass(slots=True)
@@ -68,7 +61,7 @@ class Writer:
 
     def begin(self, loaded: Loaded, question: Question, talk: Talk, view: AnswerView) -> None:
         """Begin to write the talk's answer, which `view` shows."""
-        self.live = Live(time.monotonic(), runs=_runs(question.begun, view.message.facts))
+        self.live = Live(time.monotonic(), runs=begun_runs(question.begun, view.message.facts))
         answering = Answering(loaded.engine, loaded.form, question, loaded.keeper)
         view.runs = self.live.runs
         self._job = _Job(answering, talk, view, self.live)

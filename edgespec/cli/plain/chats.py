@@ -1,68 +1,103 @@
-"""The chat's commands on conversations that are kept: line by line, what the screen has as well."""
+"""The conversations that are kept, the same that the screen has."""
 
-from collections.abc import Callable
-from pathlib import Path
-
-from edgespec.chat import Role
 from edgespec.cli import diagnostics
+from edgespec.cli.plain.commands import Command, files
 from edgespec.cli.plain.conversation import Conversation
+from edgespec.cli.plain.messages import tell
 from edgespec.errors import InvalidInput
-from edgespec.store.exchange import from_json, to_json, to_markdown
-from edgespec.store.records import StoredMessage
+from edgespec.preferences import Preferences
+from edgespec.store.exchange import read, write, write_new
+from edgespec.store.records import Summary
 from edgespec.store.store import Store
 from edgespec.store.talk import Talk
 
-Command = tuple[Callable[[str], None], str, str]
-
-_NAMES = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
+_LISTED = 50
 
 
 class Chats:
-    """Lists, opens and changes what `store` keeps; `conversation` is the one that is open."""
+    """Lists, opens and changes what `store` keeps; `conversation` is the one that is open.
 
-    def __init__(self, store: Store, conversation: Conversation) -> None:
+    A `person` is told what was done.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        conversation: Conversation,
+        preferences: Preferences,
+        *,
+        personal: bool,
+    ) -> None:
         self._store = store
         self._conversation = conversation
+        self._preferences = preferences
+        self._personal = personal
 
     @property
-    def commands(self) -> dict[str, Command]:
-        """What can be typed, what it takes and what it does."""
-        return {
-            "/new": (self._new, "", "begins another conversation"),
-            "/chats": (self._list, "WORDS", "lists the conversations, or those with WORDS"),
-            "/open": (self._open, "N", "goes on with conversation N of the list"),
-            "/rename": (self._rename, "TITLE", "gives the conversation another title"),
-            "/delete": (self._delete, "", "deletes the conversation"),
-            "/undo": (self._undo, "", "brings back what was deleted last"),
-            "/prev": (lambda _: self._step(-1), "", "goes to the alternative before"),
-            "/next": (lambda _: self._step(1), "", "goes to the alternative after"),
-            "/export": (self._export, "FILE", "writes it into a new file, .json with all branches"),
-            "/import": (self._import, "FILE", "reads a conversation that was exported as .json"),
-        }
+    def commands(self) -> list[Command]:
+        """What can be typed."""
+        return [
+            Command("new", "", "begins another conversation", self._new),
+            Command("reset", "", "begins anew, but for the system message", self._reset),
+            Command("chats", "[WORDS]", "lists the conversations, or those with WORDS", self._list),
+            Command("goto", "N", "goes on with conversation N of the list", self._go),
+            Command("rename", "TITLE", "gives the conversation another title", self._rename),
+            Command("delete", "", "deletes the conversation", self._delete),
+            Command("undo", "", "brings back what was deleted last", self._undo),
+            Command(
+                "system", "[TEXT]", "sets its system message; without TEXT, removes it",
+                self._system,
+            ),
+            Command(
+                "export", "FILE", "writes it into a new file, .json with all branches",
+                self._export, files,
+            ),
+            Command(
+                "import", "FILE", "reads a conversation that was exported as .json",
+                self._import, files,
+            ),
+            Command("save", "FILE", "writes what was said into a new file", self._save, files),
+        ]  # fmt: skip
+
+    def open(self, conversation: int) -> None:
+        """Go on with a conversation, and say again how it ended."""
+        self._conversation.talk = Talk(self._store, conversation)
+        diagnostics.say(f"{self._conversation.talk.title}\n")
+        tell(self._conversation.talk, self._conversation.talk.path()[-2:])
 
     def _new(self, _argument: str) -> None:
-        self._conversation.talk = Talk(self._store, system=self._conversation.talk.system)
+        self._begin(self._preferences.settings.system)
+
+    def _reset(self, _argument: str) -> None:
+        self._begin(self._conversation.talk.system)
+
+    def _begin(self, system: str) -> None:
+        self._conversation.talk = Talk(self._store, system=system)
+        self._confirm("a new conversation")
 
     def _list(self, words: str) -> None:
-        found = self._store.summaries(words, 50)
-        lines = [f"{summary.id:>5}  {summary.title}" for summary in found]
-        diagnostics.say("\n".join(lines) or "there is none")
+        found = self._store.summaries(words, _LISTED)
+        diagnostics.say("\n".join(map(self._line, found)) or "there is none")
 
-    def _open(self, argument: str) -> None:
+    def _line(self, summary: Summary) -> str:
+        excerpt = f": {summary.excerpt}" if summary.excerpt else ""
+        here = ", open" if summary.id == self._conversation.talk.id else ""
+        return f"{summary.id:>5}  {summary.title}{excerpt}{here}"
+
+    def _go(self, argument: str) -> None:
         if not argument.isdecimal() or not self._store.title(int(argument)):
             raise InvalidInput(f"there is no conversation {argument!r}", "/chats lists them")
-        self._show(int(argument))
+        self.open(int(argument))
 
     def _rename(self, title: str) -> None:
-        if not title:
-            raise InvalidInput("/rename needs a title")
         self._conversation.talk.rename(title)
+        self._confirm(f"it is called {title}")
 
     def _delete(self, _argument: str) -> None:
         if self._conversation.talk.id is None:
             raise InvalidInput("nothing was said yet")
         self._store.delete(self._conversation.talk.id)
-        self._new("")
+        self._conversation.talk = Talk(self._store, system=self._preferences.settings.system)
         diagnostics.say("deleted; /undo brings it back")
 
     def _undo(self, _argument: str) -> None:
@@ -70,50 +105,25 @@ class Chats:
         if deleted is None:
             raise InvalidInput("nothing was deleted")
         self._store.restore(deleted)
-        self._show(deleted)
+        self.open(deleted)
 
-    def _step(self, by: int) -> None:
-        talk = self._conversation.talk
-        branching = [m for m in talk.path() if talk.tree.siblings(m.id)[1] > 1]
-        if not branching or talk.step(branching[-1].id, by) is None:
-            raise InvalidInput("there is no alternative")
-        self._tell(talk.path()[-1:])
+    def _system(self, text: str) -> None:
+        self._conversation.talk.set_system(text)
+        self._confirm("the system message is " + ("set" if text else "removed"))
 
     def _export(self, name: str) -> None:
-        if not name:
-            raise InvalidInput("/export needs the name of a file")
-        talk = self._conversation.talk
-        as_json = name.lower().endswith(".json")
-        text = (
-            to_json(talk.title, talk.system, talk.tree)
-            if as_json
-            else to_markdown(talk.title, talk.system, talk.path())
-        )
-        try:
-            with Path(name).expanduser().open("x", encoding="utf-8") as file:
-                file.write(text)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InvalidInput(f"{name!r} cannot be written: {_reason(error)}") from error
+        write(self._conversation.talk, name)
+        self._confirm(f"the conversation is in {name}")
 
     def _import(self, name: str) -> None:
-        if not name:
-            raise InvalidInput("/import needs the name of a file")
-        try:
-            text = Path(name).expanduser().read_text(encoding="utf-8")
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InvalidInput(f"{name!r} cannot be read: {_reason(error)}") from error
-        self._show(from_json(self._store, text))
+        self.open(read(self._store, name))
 
-    def _show(self, conversation: int) -> None:
-        self._conversation.talk = Talk(self._store, conversation)
-        diagnostics.say(f"{self._conversation.talk.title}\n")
-        self._tell(self._conversation.talk.path()[-2:])
+    def _save(self, name: str) -> None:
+        said = self._conversation.messages
+        turns = [f"{message.role.capitalize()}: {message.content}\n" for message in said]
+        write_new(name, "\n".join(turns))
+        self._confirm(f"the conversation is in {name}")
 
-    def _tell(self, messages: list[StoredMessage]) -> None:
-        """Say again what was said."""
-        for message in messages:
-            diagnostics.say(f"{_NAMES[message.role]}: {message.text}\n")
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    def _confirm(self, text: str) -> None:
+        if self._personal:
+            diagnostics.say(text)

@@ -25,20 +25,48 @@ class Conversation:
         self.talk = talk
         self.dropped = 0
         """How many exchanges the last request left out, because the context was full."""
+        self.begun: StoredMessage | None = None
+        """The answer that the last request goes on with, if it does."""
         self._usual = settings
         self.use(form, n_ctx)
         self._seed = settings.sampling.seed
         self._told = 0
         self._question: StoredMessage | None = None
-        self._begun: StoredMessage | None = None
+        self._chosen: int | None = None
         self._saved = 0.0
 
     def use(self, form: ChatFormat, n_ctx: int) -> None:
         """Go on with a model that wants `form` and has room for `n_ctx` tokens."""
-        self._form = form
+        self._form, self._n_ctx = form, n_ctx
         self._settings = replace(self._usual, stop=(*self._usual.stop, *form.stop))
         answer = min(self._usual.max_tokens or n_ctx // 4, n_ctx // 2)
         self._room = n_ctx - answer
+
+    def change(self, settings: Request) -> None:
+        """Go on with other settings; another seed is that of the next answer."""
+        if settings.sampling.seed != self._usual.sampling.seed:
+            self._seed = settings.sampling.seed
+        self._usual = settings
+        self.use(self._form, self._n_ctx)
+
+    def choose(self, message: StoredMessage) -> None:
+        """What is asked next is about `message`."""
+        self._chosen = message.id
+
+    @property
+    def chosen(self) -> StoredMessage | None:
+        """The message that was chosen, as long as it is shown and nothing else was asked."""
+        return next((one for one in self.talk.path() if one.id == self._chosen), None)
+
+    @property
+    def question(self) -> StoredMessage:
+        """What the user said last, or what was chosen. Raises InvalidInput if there is nothing."""
+        chosen = self.chosen
+        path = self.talk.tree.path_to(chosen.id) if chosen else self.talk.path()
+        for stored in reversed(path):
+            if stored.role is Role.USER:
+                return stored
+        raise InvalidInput("there is no message to answer again")
 
     @property
     def messages(self) -> list[Message]:
@@ -54,19 +82,19 @@ class Conversation:
         return self._request(self.talk.ask(text))
 
     def ask_again(self) -> Request:
-        """The request for another answer to the last question. Raises InvalidInput if none."""
-        return self._request(self._last())
+        """The request for another answer to `question`. Raises InvalidInput if there is none."""
+        return self._request(self.question)
 
     def ask_anew(self, text: str) -> Request:
-        """The request that answers `text` in place of the last question, which stays beside it."""
-        return self._request(self.talk.say(text, self._last().parent))
+        """The request that answers `text` in place of `question`, which stays beside it."""
+        return self._request(self.talk.say(text, self.question.parent))
 
     def go_on(self) -> Request:
         """The request that goes on with the last answer. Raises InvalidInput if there is none."""
         path = self.talk.path()
         if not path or path[-1].role is Role.USER:
             raise InvalidInput("there is no answer to go on with")
-        return self._request(self._last(), path[-1])
+        return self._request(path[-2], path[-1])
 
     def write(self, piece: str) -> None:
         """Keep a piece of the answer to what was asked last, within a second also on the disk."""
@@ -85,21 +113,15 @@ class Conversation:
             self.talk.end(facts or {})
 
     def _begin(self, question: StoredMessage) -> None:
-        if self._begun:
-            self.talk.resume(self._begun)
+        if self.begun:
+            self.talk.resume(self.begun)
         else:
             self.talk.begin(question.id, {})
         if self.dropped:
             self.talk.leave_out(question.id, self._told)
 
-    def _last(self) -> StoredMessage:
-        for stored in reversed(self.talk.path()):
-            if stored.role is Role.USER:
-                return stored
-        raise InvalidInput("there is no message to answer again")
-
     def _request(self, question: StoredMessage, begun: StoredMessage | None = None) -> Request:
-        self._question, self._begun = question, begun
+        self._question, self.begun, self._chosen = question, begun, None
         told = self.talk.prompt(question.id)
         fitted = fit(told, self._form.tokens, self._room)
         self.dropped = fitted.dropped

@@ -19,6 +19,9 @@ try:
 except ImportError:  # Windows has none; its console edits lines by itself.
     readline = None  # type: ignore[assignment]
 
+_LIBEDIT = "libedit" in (getattr(readline, "__doc__", None) or "")
+"""Whether it is macOS's, whose key bindings are written otherwise."""
+_TAB = "bind ^I rl_complete" if _LIBEDIT else "tab: complete"
 _QUOTES = '"""'
 _MAX_HISTORY = 1000
 _CONTINUED = "... "
@@ -65,12 +68,17 @@ def _more(read_line: Callable[[str], str]) -> str:
 
 
 class Keyboard:
-    """Lines from stdin, edited and remembered across sessions if a terminal is at both ends."""
+    """Lines from stdin, edited and remembered across sessions if a terminal is at both ends.
 
-    def __init__(self, history: Path) -> None:
+    `complete` tells what the last word of a line can become, which Tab offers.
+    """
+
+    def __init__(self, history: Path, complete: Callable[[str], list[str]]) -> None:
         self.interactive = is_terminal(sys.stdin)
         self._edited = is_terminal(sys.stdin, sys.stdout)
         self._history = history
+        self._complete = complete
+        self._offered: list[str] = []
         if isinstance(sys.stdin, TextIOWrapper):
             encoding = None if self.interactive else "utf-8"
             sys.stdin.reconfigure(encoding=encoding, errors="replace")
@@ -80,6 +88,9 @@ class Keyboard:
             if os.environ.get("TERM") != "dumb":
                 # Python turns it off; with it, a pasted text is one message whatever its lines.
                 readline.parse_and_bind("set enable-bracketed-paste on")
+            readline.parse_and_bind(_TAB)
+            readline.set_completer_delims(" ")
+            readline.set_completer(self._offer)
             readline.set_history_length(_MAX_HISTORY)
             with suppress(OSError):
                 readline.read_history_file(self._history)
@@ -92,6 +103,12 @@ class Keyboard:
                 own_files.make_folder(self._history.parent)
                 own_files.make_private(self._history)
                 readline.write_history_file(self._history)
+
+    def _offer(self, _word: str, at: int) -> str | None:
+        """The completion `at` of what is typed up to the cursor, as readline asks for them."""
+        if at == 0:
+            self._offered = self._complete(readline.get_line_buffer()[: readline.get_endidx()])
+        return self._offered[at] if at < len(self._offered) else None
 
     def read_line(self, label: str) -> str:
         """One line, without its end. Raises EOFError."""

@@ -1,0 +1,31 @@
+"""An answer as it is shown while it comes: of what the model thinks first, a word is enough."""
+
+from edgespec.thinking import BEGIN, divide
+
+_WORD = "(thinking) "
+
+
+class Folding:
+    """Leaves out the thought of an answer that `begun` is already there of."""
+
+    def __init__(self, begun: str = "") -> None:
+        self._held = begun
+        self._over = bool(begun) and not divide(begun).open
+        self._told = bool(begun)
+
+    def push(self, piece: str) -> str:
+        """What to show now that `piece` has come."""
+        if self._over:
+            return piece
+        self._held += piece
+        if BEGIN.startswith(self._held.lstrip()):
+            return ""
+        parts = divide(self._held)
+        self._over = bool(parts.answer)
+        word = _WORD if parts.thought and not self._told else ""
+        self._told = self._told or bool(word)
+        return word + parts.answer
+
+    def finish(self) -> str:
+        """What was still held in case that it becomes a thought."""
+        return self._held if not self._over and BEGIN.startswith(self._held.lstrip()) else ""
