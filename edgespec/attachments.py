@@ -51,9 +51,14 @@ def read(path: Path) -> Attachment:
 
 
 def expand(text: str) -> str:
-    """A message with the files it mentions behind it, each in a fence longer than any inside."""
+    """A message with the files it mentions behind it, each in a fence longer than any inside.
+
+    Those of a message that is written anew are there already.
+    """
     parts = [text]
     for path in mentioned(text):
+        if f"\n\n{path}:\n\n```" in text:
+            continue
         attached = read(path)
         longest = max(map(len, re.findall("`{3,}", attached.text)), default=2)
         fence = "`" * (longest + 1)

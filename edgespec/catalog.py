@@ -109,14 +109,16 @@ def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = 
     """
     catalog = load()
     entry = catalog.entries.get(model or catalog.default)
-    target = _present(entry, entry.target) if entry else _file(catalog, str(model))
-    name = entry.name if entry else target.stem
+    if entry:
+        name, target = entry.name, _present(entry, entry.target)
+    else:
+        name, target = _found(catalog, str(model))
     if not speculate:
         return Pair(name, target, None)
     if drafter is None:
         return Pair(name, target, _usual(entry) if entry else None)
     other = catalog.entries.get(drafter)
-    return Pair(name, target, _drafter(other) if other else _file(catalog, drafter))
+    return Pair(name, target, _drafter(other) if other else _found(catalog, drafter)[1])
 
 
 def load() -> Catalog:
@@ -153,13 +155,13 @@ def _place(record: Record, text: str) -> Path:
     return record.folder / Path(text).expanduser()
 
 
-def _file(catalog: Catalog, text: str) -> Path:
-    """The model file that `text`, not a name of the catalogue, leads to."""
+def _found(catalog: Catalog, text: str) -> tuple[str, Path]:
+    """The model that `text`, not a name of the catalogue, leads to: what it is called, its file."""
     path = Path(os.path.expanduser(text))
     if os.path.isdir(path):
-        return _only_model(path)
+        path = _only_model(path)
     if os.path.exists(path):
-        return path
+        return path.stem, path
     if kept := _kept(text):
         return kept
     if path.suffix in (".gguf", ".onnx") or len(path.parts) > 1:
@@ -169,17 +171,17 @@ def _file(catalog: Catalog, text: str) -> Path:
     raise ModelUnavailable(f"there is no model {text!r}", hint + _SEE)
 
 
-def _kept(name: str) -> Path | None:
+def _kept(name: str) -> tuple[str, Path] | None:
     """The model called `name` that was pulled from the Hub, or that another program holds."""
     library = Library()
     if pulled := library.best(name):
-        return pulled.path
+        return pulled.name, pulled.path
     if begun := library.find(name):
         raise ModelUnavailable(f"{begun.name} is not all here", f"edgespec pull {begun.name}")
     if name.startswith(PREFIX):
         raise ModelUnavailable(f"{name} is not here", f"edgespec pull {name}")
     other = foreign.find(name)
-    return other.path if other else None
+    return (other.name, other.path) if other else None
 
 
 def _only_model(folder: Path) -> Path:

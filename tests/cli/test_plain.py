@@ -173,8 +173,10 @@ def test_a_model_is_pulled_and_used(variables: dict[str, str]) -> None:
         assert f"{TINY}: 2.1 MB, about 0.0 GiB of memory to run" in told
         assert f"{TINY} is here; /model {TINY} loads it" in told
         assert f"{TINY}: 2 MiB, fits, " in chat.say("/model")
-        assert "is loaded; the conversation goes on with it" in chat.say(f"/model {TINY}")
+        assert f"{TINY} is loaded; the conversation goes on with it" in chat.say(f"/model {TINY}")
         assert "Assistant: " in chat.say("hello")
+        assert f"{TINY}: 2 MiB, fits, " in (listed := chat.say("/model"))
+        assert ", in use; " in listed.partition(TINY)[2].partition("\n")[0]
     assert config.load(config.file()).model == TINY
 
 

@@ -46,7 +46,7 @@ def test_line_by_line() -> None:
         shown = chat.until(PROMPT)
         chat.type("/chats\r")
         shown += chat.until(PROMPT)
-        chat.type("/open 1\r")
+        chat.type("/goto 1\r")
         shown += chat.until(PROMPT)
         assert shown.count("begin") > 3
         chat.type("\x04")

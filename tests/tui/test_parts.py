@@ -163,6 +163,8 @@ def test_a_mentioned_file_goes_with_the_message(folder: Path) -> None:
     )
     assert expand('@"two words.txt"').endswith("```txt\nWords.\n```")
     assert expand("nothing") == "nothing"
+    again = expand("See @notes.md")
+    assert expand(again) == again
 
 
 def test_a_file_that_is_no_text_is_no_attachment(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Answers line by line: asked for, shown while they come, kept, and counted."""
 
+import sys
 from collections.abc import Callable
 from time import monotonic
 
@@ -8,7 +9,7 @@ import click
 from edgespec.attachments import describe, expand, mentioned
 from edgespec.cli import diagnostics
 from edgespec.cli.interrupts import Interrupts
-from edgespec.cli.output import Output
+from edgespec.cli.output import Output, is_terminal
 from edgespec.cli.plain.commands import Command
 from edgespec.cli.plain.conversation import Conversation
 from edgespec.cli.plain.folding import Folding
@@ -47,6 +48,7 @@ class Answering:
         self._personal = personal
         self._tell_stats = stats
         self._output = Output()
+        self._folds = personal and is_terminal(sys.stdout)
         self._folding = Folding()
 
     @property
@@ -71,12 +73,13 @@ class Answering:
 
     def write(self, piece: str) -> None:
         """Show a piece of an answer and keep it."""
-        self._output.write(self._folding.push(piece) if self._personal else piece)
+        self._output.write(self._folding.push(piece) if self._folds else piece)
         self._conversation.write(piece)
 
     def end(self, *, begun: bool = False) -> None:
         """End the answer's line on a terminal."""
-        self._output.write(self._folding.finish())
+        if self._folds:
+            self._output.write(self._folding.finish())
         self._output.end(begun=begun)
 
     def _regenerate(self, _argument: str) -> None:

@@ -62,7 +62,7 @@ class Commands:
             known = self._commands.values()
             words = [f"/{command.word}" + " " * bool(command.argument) for command in known]
         else:
-            command = self._commands.get(head.removeprefix("/")) if head[0] == "/" else None
+            command = self._commands.get(head[1:]) if head.startswith("/") else None
             words = list(command.choices(word)) if command else []
         return [choice for choice in words if choice.startswith(word)]
 

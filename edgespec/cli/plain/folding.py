@@ -1,6 +1,6 @@
 """An answer as it is shown while it comes: of what the model thinks first, a word is enough."""
 
-from edgespec.thinking import BEGIN, divide
+from edgespec.thinking import BEGIN, END, divide
 
 _WORD = "(thinking) "
 
@@ -18,11 +18,16 @@ class Folding:
         if self._over:
             return piece
         self._held += piece
-        if BEGIN.startswith(self._held.lstrip()):
+        begun = self._held.lstrip()
+        if BEGIN.startswith(begun):
             return ""
+        if not begun.startswith(BEGIN):
+            self._over = True
+            return self._held
         parts = divide(self._held)
         self._over = bool(parts.answer)
-        word = _WORD if parts.thought and not self._told else ""
+        # Models that do not think at the moment leave the marks and nothing between.
+        word = _WORD if not self._told and not END.startswith(parts.thought) else ""
         self._told = self._told or bool(word)
         return word + parts.answer
 

@@ -1,0 +1,49 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgespec import config
+from edgespec.config import Settings
+from edgespec.errors import InvalidInput
+from edgespec.preferences import Preferences, concern_model
+
+SHORT = Settings(temperature=0.5, seed=3, presets={"short": {"max_tokens": 3, "temperature": 0.0}})
+
+
+def test_a_preset_lies_over_the_settings() -> None:
+    preferences = Preferences(SHORT, None)
+    preferences.use_preset("short")
+    request = preferences.request()
+    assert (request.max_tokens, request.sampling.temperature) == (3, 0)
+    preferences.change(temperature=0.9)
+    assert preferences.request().sampling.temperature == 0.9
+    assert preferences.request().max_tokens == 3
+    preferences.use_preset("")
+    assert preferences.request().max_tokens is None
+    with pytest.raises(InvalidInput, match="no preset 'long'"):
+        preferences.use_preset("long")
+
+
+def test_only_what_is_changed_goes_into_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    preferences = Preferences(replace(SHORT, top_k=7), file)
+    preferences.change(max_tokens=9)
+    assert config.load(file) == Settings(max_tokens=9)
+    assert preferences.settings.top_k == 7
+    with pytest.raises(InvalidInput):
+        preferences.change(top_p=2.0)
+    assert preferences.settings.top_p == Settings().top_p
+
+
+def test_without_a_seed_one_is_drawn_and_kept() -> None:
+    preferences = Preferences(Settings(), None)
+    drawn = preferences.request().sampling.seed
+    assert preferences.request().sampling.seed == drawn
+    preferences.change(seed=5)
+    assert preferences.request().sampling.seed == 5
+
+
+def test_which_settings_load_the_model_again() -> None:
+    assert concern_model({"context": 512, "theme": ""})
+    assert not concern_model({"temperature": 0.0})
