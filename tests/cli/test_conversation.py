@@ -33,7 +33,9 @@ STORE = Store(Path(":memory:"))
 
 def conversation(n_ctx: int = 100, seed: int = 7, system: str = "") -> Conversation:
     settings = Request(prompt=(), sampling=SamplingParams(seed=seed), max_tokens=8, stop=("END",))
-    return Conversation(Words(), settings, n_ctx, Talk(STORE, system=system))
+    chat = Conversation(settings, Talk(STORE, system=system))
+    chat.use(Words(), n_ctx)
+    return chat
 
 
 def record(chat: Conversation, answer: str) -> None:

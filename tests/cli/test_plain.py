@@ -203,6 +203,16 @@ def test_a_model_that_does_not_load_leaves_the_one_before(tmp_path: Path) -> Non
     assert not config.file().exists()
 
 
+def test_a_chat_begins_without_its_model_too() -> None:
+    config.save(config.file(), config.Settings(), model="nowhere")
+    with Plain() as chat:
+        assert "there is no model 'nowhere'" in chat.say("What does len do?")
+        assert "nano is loaded; the conversation goes on with it" in chat.say("/model nano")
+        assert "Assistant: " in chat.say("What does len do?")
+    done = edgespec(*CHAT, "--model", "nowhere", stdin=b"")
+    assert done.returncode == 3
+
+
 def test_tab_completes_commands_their_arguments_and_files(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("Remember.")
     with Plain(TERM="xterm") as chat:

@@ -77,9 +77,9 @@ class Soak:
         """A conversation of some turns, one of them stopped; kept, taken up, and deleted."""
         sampling = SamplingParams(temperature=0.8, seed=7)
         settings = Request((), sampling, max_tokens=24)
-        form = ChatFormat.of(self._engine.target)
         talk = Talk(self._store)
-        conversation = Conversation(form, settings, self._engine.n_ctx, talk)
+        conversation = Conversation(settings, talk)
+        conversation.use(ChatFormat.of(self._engine.target), self._engine.n_ctx)
         for turn, question in enumerate(QUESTIONS):
             self._answer(conversation, conversation.ask(question), turn == 2)
         if snapshot := self._engine.snapshot(16 << 20):

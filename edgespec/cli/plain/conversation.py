@@ -15,20 +15,20 @@ _SAVE_EVERY = 1.0
 
 
 class Conversation:
-    """Asks about `talk`. `settings` is a request without a prompt, for the first answer.
+    """Asks about `talk`, of the model in `use`. `settings` is a request without a prompt.
 
     Every answer has a seed of its own, counted on from the first one's: an answer that is asked
     for again differs, and the same inputs with the same seed give the same conversation.
     """
 
-    def __init__(self, form: ChatFormat, settings: Request, n_ctx: int, talk: Talk) -> None:
+    def __init__(self, settings: Request, talk: Talk) -> None:
         self.talk = talk
         self.dropped = 0
         """How many exchanges the last request left out, because the context was full."""
         self.begun: StoredMessage | None = None
         """The answer that the last request goes on with, if it does."""
-        self._usual = settings
-        self.use(form, n_ctx)
+        self._settings = settings
+        self._model: tuple[ChatFormat, int] | None = None
         self._seed = settings.sampling.seed
         self._told = 0
         self._question: StoredMessage | None = None
@@ -37,17 +37,13 @@ class Conversation:
 
     def use(self, form: ChatFormat, n_ctx: int) -> None:
         """Go on with a model that wants `form` and has room for `n_ctx` tokens."""
-        self._form, self._n_ctx = form, n_ctx
-        self._settings = replace(self._usual, stop=(*self._usual.stop, *form.stop))
-        answer = min(self._usual.max_tokens or n_ctx // 4, n_ctx // 2)
-        self._room = n_ctx - answer
+        self._model = form, n_ctx
 
     def change(self, settings: Request) -> None:
         """Go on with other settings; another seed is that of the next answer."""
-        if settings.sampling.seed != self._usual.sampling.seed:
+        if settings.sampling.seed != self._settings.sampling.seed:
             self._seed = settings.sampling.seed
-        self._usual = settings
-        self.use(self._form, self._n_ctx)
+        self._settings = settings
 
     def choose(self, message: StoredMessage) -> None:
         """What is asked next is about `message`."""
@@ -121,13 +117,19 @@ class Conversation:
             self.talk.leave_out(question.id, self._told)
 
     def _request(self, question: StoredMessage, begun: StoredMessage | None = None) -> Request:
+        assert self._model, "a model is asked"
+        form, n_ctx = self._model
         self._question, self.begun, self._chosen = question, begun, None
         told = self.talk.prompt(question.id)
-        fitted = fit(told, self._form.tokens, self._room)
+        answer = min(self._settings.max_tokens or n_ctx // 4, n_ctx // 2)
+        fitted = fit(told, form.tokens, n_ctx - answer)
         self.dropped = fitted.dropped
         self._told = sum(message.role is not Role.SYSTEM for message in fitted.messages)
         seed = self._seed
         self._seed = (seed + 1) % 2**64
-        sampling = replace(self._settings.sampling, seed=seed)
-        prompt = (*fitted.tokens, *self._form.continuation(begun.text if begun else ""))
-        return replace(self._settings, prompt=prompt, sampling=sampling)
+        return replace(
+            self._settings,
+            prompt=(*fitted.tokens, *form.continuation(begun.text if begun else "")),
+            sampling=replace(self._settings.sampling, seed=seed),
+            stop=(*self._settings.stop, *form.stop),
+        )

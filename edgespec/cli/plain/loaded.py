@@ -13,9 +13,9 @@ from edgespec.snapshots import SnapshotStore
 
 
 class Loaded:
-    """The pair that `settings` name, loaded by `load`; with `kept`, snapshots of it are.
+    """The pair that `settings` name, with snapshots if they shall be `kept`.
 
-    One that was given up for another, which then did not load, comes back when it is needed.
+    It is loaded, by `load`, when it is needed first, and again after another one did not load.
     """
 
     def __init__(
@@ -25,11 +25,13 @@ class Loaded:
         self._settings = settings
         self._kept = kept
         self._engine: Engine | None = None
-        self._bring(settings)
+        self.name = ""
+        self.form: ChatFormat
+        self.keeper: Keeper
 
     @property
     def engine(self) -> Engine:
-        """What answers. Raises EdgespecError if it has to be loaded again and cannot be."""
+        """What answers; `name`, `form` and `keeper` are its. Raises EdgespecError."""
         return self._engine or self._bring(self._settings)
 
     def exchange(self, settings: Settings) -> None:

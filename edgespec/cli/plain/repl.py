@@ -55,8 +55,7 @@ class Repl:
         self._left = False
         self._loaded = loaded = Loaded(load, preferences.settings, kept=personal)
         talk = Talk(store, system=preferences.settings.system)
-        n_ctx = loaded.engine.n_ctx
-        conversation = Conversation(loaded.form, preferences.request(), n_ctx, talk)
+        conversation = Conversation(preferences.request(), talk)
         self._session = Session(store)
         self._answering = Answering(
             loaded, conversation, self._session, personal=personal, stats=stats
@@ -85,26 +84,32 @@ class Repl:
     def run(self) -> None:
         """Answer until the user leaves; raises EdgespecError if no user sits there to react."""
         with self._keyboard:
+            self._guarded(lambda: self._loaded.engine)
             if self._personal:
-                self._welcome()
+                self._guarded(self._welcome)
             while not self._left:
                 try:
-                    self._turn()
+                    self._guarded(self._turn)
                 except KeyboardInterrupt as interrupted:
                     ending = exit_code(interrupted) is not ExitCode.INTERRUPTED
                     if ending or not self._personal:
                         raise
                     diagnostics.say("\n/exit or Ctrl+D leaves")
-                except EdgespecError as error:
-                    if not self._personal:
-                        raise
-                    diagnostics.error(error.what, error.hint)
 
     def close(self) -> None:
         """Let go of the model."""
         self._pulls.close()
         self._session.goodbye()
         self._loaded.close()
+
+    def _guarded(self, step: Callable[[], object]) -> None:
+        """Take a step; a person is told why it is not possible, and goes on."""
+        try:
+            step()
+        except EdgespecError as error:
+            if not self._personal:
+                raise
+            diagnostics.error(error.what, error.hint)
 
     def _welcome(self) -> None:
         diagnostics.say("/help lists the commands, Ctrl+D leaves")
