@@ -7,6 +7,7 @@ from edgespec import catalog, foreign, memory
 from edgespec.catalog import Entry
 from edgespec.foreign import Foreign
 from edgespec.gguf_header import read_header
+from edgespec.hub.names import PREFIX
 from edgespec.library import Installed, Library
 from edgespec.onnx_header import OnnxHeader, read_onnx_header
 
@@ -44,6 +45,14 @@ def items() -> list[Item]:
         *map(_of_others, foreign.models()),
     ]
     return sorted(found, key=lambda item: not item.present)
+
+
+def is_to_be_pulled(name: str) -> bool:
+    """Whether a model has a name but is not here, or not all of it."""
+    known = next((item for item in items() if item.name == name), None)
+    if known:
+        return not known.present
+    return name.startswith(PREFIX) and Library().best(name) is None
 
 
 def details(name: str) -> dict[str, object]:

@@ -26,6 +26,16 @@ class Timeline:
         self.rounds.append(round_)
 
     @property
+    def drafted(self) -> int:
+        """Drafts of all rounds."""
+        return sum(round_.drafted for round_ in self.rounds)
+
+    @property
+    def accepted(self) -> int:
+        """Those of them that were accepted."""
+        return sum(round_.accepted for round_ in self.rounds)
+
+    @property
     def recent(self) -> list[Round]:
         """The rounds in the picture, the oldest first."""
         return list(self.rounds)[-_WINDOW:]

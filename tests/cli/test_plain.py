@@ -31,7 +31,7 @@ a + b
 ```
 
 ```sh
-bc
+bc < @/proc/self/status
 ```
 """
 
@@ -68,7 +68,7 @@ def test_answers_are_copied_and_quoted() -> None:
     with Plain(TERM="xterm") as chat:
         assert "(thinking)" not in chat.say("/goto 1")
         assert osc52("a + b\n") in chat.say("/code 1")
-        assert osc52("bc\n") + "copied block 2 of 2\n" in chat.say("/code")
+        assert osc52("bc < @/proc/self/status\n") + "copied block 2 of 2\n" in chat.say("/code")
         assert "copied block 1 of 2\n" in chat.say("/code")
         assert "there is no block '3'; there are 2" in chat.say("/code 3")
         assert osc52(REPLY.partition("</think>\n\n")[2]) in chat.say("/copy")
@@ -79,7 +79,7 @@ def test_answers_are_copied_and_quoted() -> None:
     with Store(paths.data_dir() / "conversations.db") as store:
         asked = [message.text for message in store.load(1)][2]
     assert asked.startswith("> Two ways:\n>\n> ```python\n> a + b\n")
-    assert asked.endswith("> bc\n> ```\n\nWhich is faster?")
+    assert asked.endswith("> bc < @/proc/self/status\n> ```\n\nWhich is faster?")
 
 
 def test_a_dumb_terminal_is_shown_what_it_cannot_copy() -> None:
@@ -169,15 +169,17 @@ def test_a_model_is_pulled_and_used(variables: dict[str, str]) -> None:
     with Plain(**variables) as chat:
         assert "nothing is being pulled; /pull hf:owner/repository" in chat.say("/pull")
         assert "the Hub has no repository me/none" in chat.say("/pull hf:me/none")
-        told = chat.say("/pull hf:me/tiny-GGUF")
+        told = chat.say("/model hf:me/tiny-GGUF")
         assert f"{TINY}: 2.1 MB, about 0.0 GiB of memory to run" in told
         assert f"{TINY} is here; /model {TINY} loads it" in told
         assert f"{TINY}: 2 MiB, fits, " in chat.say("/model")
-        assert f"{TINY} is loaded; the conversation goes on with it" in chat.say(f"/model {TINY}")
+        assert "nano is loaded; the conversation goes on with it" in chat.say("/model nano")
+        told = chat.say("/model hf:me/tiny-GGUF")
+        assert f"{TINY} is loaded; the conversation goes on with it" in told
         assert "Assistant: " in chat.say("hello")
         assert f"{TINY}: 2 MiB, fits, " in (listed := chat.say("/model"))
         assert ", in use; " in listed.partition(TINY)[2].partition("\n")[0]
-    assert config.load(config.file()).model == TINY
+    assert config.load(config.file()).model == "hf:me/tiny-GGUF"
 
 
 def test_a_pull_goes_on_beside_the_chat(variables: dict[str, str], server: HubServer) -> None:

@@ -69,7 +69,8 @@ class Answering:
     def say(self, text: str) -> None:
         """Answer what the user says."""
         quoted, self.quoted = self.quoted, ""
-        self._answer(lambda: self._conversation.ask(self._whole(quoted + text)))
+        # What a model wrote attaches no files.
+        self._answer(lambda: self._conversation.ask(quoted + self._whole(text)))
 
     def write(self, piece: str) -> None:
         """Show a piece of an answer and keep it."""

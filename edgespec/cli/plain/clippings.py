@@ -62,12 +62,11 @@ class Clippings:
         _copy(to_markdown(talk.title, talk.system, talk.path()), "all of it")
 
     def _quote(self, text: str) -> None:
-        quoted = quotation(self._messages.answer.text)
+        self._answering.quoted = quotation(self._messages.answer.text)
         if text:
-            self._answering.say(quoted + text)
-            return
-        self._answering.quoted = quoted
-        diagnostics.say(f"{quoted}what you say next goes below it")
+            self._answering.say(text)
+        else:
+            diagnostics.say(f"{self._answering.quoted}what you say next goes below it")
 
 
 def _copy(text: str, what: str) -> None:

@@ -85,9 +85,7 @@ def lines(live: Live) -> Iterator[str]:
 
 def _drafts(timeline: Timeline) -> Iterator[str]:
     """What became of the drafts of all rounds."""
-    count = len(timeline.rounds)
-    drafted = sum(round_.drafted for round_ in timeline.rounds)
-    accepted = sum(round_.accepted for round_ in timeline.rounds)
+    count, drafted, accepted = len(timeline.rounds), timeline.drafted, timeline.accepted
     yield f"a round: {drafted / count:.1f} drafts, {accepted / count:.1f} accepted"
     if drafted:
         places = [

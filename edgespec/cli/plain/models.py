@@ -3,18 +3,20 @@
 from edgespec.cli import diagnostics
 from edgespec.cli.plain.commands import Command
 from edgespec.cli.plain.loaded import Loaded
+from edgespec.cli.plain.pulls import Pulls
 from edgespec.cli.plain.tuning import Tuning
-from edgespec.inventory import items
+from edgespec.inventory import is_to_be_pulled, items
 from edgespec.offers import Offer, facts, offers
 from edgespec.store.store import Store
 
 
 class Models:
-    """Lists them and loads them; `store` knows how fast they were."""
+    """Lists them, and loads or pulls them; `store` knows how fast they were."""
 
-    def __init__(self, loaded: Loaded, tuning: Tuning, store: Store) -> None:
+    def __init__(self, loaded: Loaded, tuning: Tuning, pulls: Pulls, store: Store) -> None:
         self._loaded = loaded
         self._tuning = tuning
+        self._pulls = pulls
         self._store = store
 
     @property
@@ -31,7 +33,9 @@ class Models:
         ]
 
     def _model(self, name: str) -> None:
-        if name:
+        if name and is_to_be_pulled(name):
+            self._pulls.pull(name)
+        elif name:
             self._tuning.change(model=name, drafter="")
             diagnostics.say(f"{self._loaded.name} is loaded; the conversation goes on with it")
         else:
@@ -42,5 +46,5 @@ class Models:
         if offer.name == self._loaded.name:
             known.append("in use")
         elif not offer.present:
-            known.append(f"/pull {offer.name} gets it")
+            known.append("to be pulled")
         return f"{offer.name}: {', '.join(known)}; {offer.description}"

@@ -31,10 +31,22 @@ class Pulls:
                 "pull",
                 "[NAME]",
                 "gets a model and its drafter; without a name, stops that",
-                self._pull,
+                self.pull,
                 lambda _: [item.name for item in items() if not item.present],
             )
         ]
+
+    def pull(self, name: str) -> None:
+        """Get a model, and watch it come; without a name, stop that. Raises EdgespecError."""
+        if not name and not self._pulling:
+            raise InvalidInput("nothing is being pulled", "/pull hf:owner/repository")
+        if not name:
+            self.close()
+        elif self._pulling is None:
+            self._pulling, self._planned, self._line = Pulling(name), False, ""
+        elif name != self._pulling.name:
+            raise InvalidInput(f"{self._pulling.name} is being pulled", "/pull stops that")
+        self._watch()
 
     def look(self) -> None:
         """Tell what is new of a pull. Raises EdgespecError if it failed."""
@@ -58,17 +70,6 @@ class Pulls:
         """Stop; what was fetched is kept."""
         if self._pulling:
             self._pulling.stop()
-
-    def _pull(self, name: str) -> None:
-        if not name and not self._pulling:
-            raise InvalidInput("nothing is being pulled", "/pull hf:owner/repository")
-        if not name:
-            self.close()
-        elif self._pulling is None:
-            self._pulling, self._planned, self._line = Pulling(name), False, ""
-        elif name != self._pulling.name:
-            raise InvalidInput(f"{self._pulling.name} is being pulled", "/pull stops that")
-        self._watch()
 
     def _watch(self) -> None:
         with Interrupts() as interrupts:

@@ -71,7 +71,7 @@ class Repl:
                 *messages.commands,
                 *Clippings(conversation, messages, self._answering).commands,
                 *self._chats.commands,
-                *Models(loaded, tuning, store).commands,
+                *Models(loaded, tuning, self._pulls, store).commands,
                 *self._pulls.commands,
                 *tuning.commands,
                 *Figures(loaded, messages, self._answering).commands,

@@ -91,12 +91,13 @@ def key(screen: "ChatScreen", argument: str) -> None:
 
 def models(screen: "ChatScreen", name: str) -> None:
     """Load another model, or open the list of them."""
+    from edgespec.inventory import is_to_be_pulled
     from edgespec_tui.screens.models import ModelsScreen
 
     app = screen.chat_app
 
     def chosen(name: str | None) -> None:
-        if name and _is_to_be_pulled(name):
+        if name and is_to_be_pulled(name):
             pull(screen, name)
         elif name:
             _change(screen, {"model": name, "drafter": ""})
@@ -148,14 +149,6 @@ def _change(screen: "ChatScreen", changes: dict[str, Any]) -> None:
         screen.chat_app.change(**changes)
     except EdgespecError as error:
         screen.complain(error)
-
-
-def _is_to_be_pulled(name: str) -> bool:
-    """Whether a model has a name but is not here, or not all of it."""
-    from edgespec.inventory import items
-
-    known = next((item for item in items() if item.name == name), None)
-    return not known.present if known else name.startswith("hf:")
 
 
 def _about(screen: "ChatScreen") -> str:

@@ -83,20 +83,18 @@ def _drafts(timeline: Timeline, lane: Sequence[Cell]) -> tuple[Content, Content]
     recent, count = timeline.recent, len(timeline.rounds)
     most = max(max(round_.drafted for round_ in recent), 1)
     rounds = [recent[which] if full > _GAP else None for full, which in lane]
-    drafted = sum(round_.drafted for round_ in timeline.rounds) / count
-    accepted = sum(round_.accepted for round_ in timeline.rounds) / count
     return (
         _lane(
             "drafts K",
             [_level(round_.drafted, most) if round_ else " " for round_ in rounds],
             "$accent",
-            f"{drafted:.1f} a round",
+            f"{timeline.drafted / count:.1f} a round",
         ),
         _lane(
             "accepted",
             [_level(round_.accepted, most) if round_ else " " for round_ in rounds],
             "$success",
-            f"{accepted:.1f} a round",
+            f"{timeline.accepted / count:.1f} a round",
         ),
     )
 
@@ -127,9 +125,8 @@ def _places(timeline: Timeline, width: int) -> Content:
         parts.append(("━" * full, "$success"))
         parts.append(("─" * (bar - full), "$faint"))
         parts.append((f" {share:3.0%}  ", ""))
-    drafted = sum(round_.drafted for round_ in timeline.rounds)
-    accepted = sum(round_.accepted for round_ in timeline.rounds)
-    total = f"{accepted / drafted:.0%} of all" if drafted else ""
+    drafted = timeline.drafted
+    total = f"{timeline.accepted / drafted:.0%} of all" if drafted else ""
     line = Content.assemble(*parts) if parts else Content.styled("no drafts", "$faint")
     return _row("by place", _fitted(line, width), total)
 
