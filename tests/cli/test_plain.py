@@ -222,6 +222,17 @@ def test_tab_completes_commands_their_arguments_and_files(tmp_path: Path) -> Non
         assert "notes.md: 0.0 kB, about 3 tokens" in chat.say(f"See @{tmp_path}/no\t")
 
 
+def test_the_caches_of_a_long_conversation_are_kept(tmp_path: Path) -> None:
+    code = "def double(x): return 2 * x\n" * 60
+    (tmp_path / "long.py").write_text(code)
+    assert edgespec(*CHAT, stdin=f'"""{code}"""'.encode()).returncode == 0
+    assert not list(paths.cache_dir().glob("snapshots/*"))
+    with Plain() as chat:
+        told = chat.say(f"See @{tmp_path}/long.py")
+        assert "long.py: 1.7 kB, about 421 tokens\nAssistant: " in told
+    assert list(paths.cache_dir().glob("snapshots/*.kv"))
+
+
 def test_a_killed_chat_comes_back_to_its_conversation() -> None:
     with Plain() as chat:
         chat.say("What does len do?")

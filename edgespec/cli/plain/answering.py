@@ -118,13 +118,11 @@ class Answering:
         request = ask()
         if dropped := self._conversation.dropped:
             diagnostics.note(f"the context is full: the oldest {dropped} exchanges left it")
-        name = str(self._conversation.talk.id)
         self._session.remember(self._conversation.talk.id, "")
-        self._loaded.keeper.fetch(engine, name, request.prompt)
         reply, live = self._produce(engine, request)
         if reply.finish:
-            self._loaded.keeper.keep(engine, name, live.position)
             self._finished(reply.finish, request.sampling.seed)
+            self._loaded.keeper.keep(engine, str(self._conversation.talk.id), live.position)
 
     def _produce(self, engine: Engine, request: Request) -> tuple[Reply, Live]:
         """Show an answer and keep it; Ctrl+C ends it."""
@@ -140,6 +138,8 @@ class Answering:
         try:
             with Interrupts() as interrupts:
                 self._output.label("Assistant: ")
+                name = str(self._conversation.talk.id)
+                self._loaded.keeper.fetch(engine, name, request.prompt)
                 reply = answer(engine, request, interrupts, self, count)
         except KeyboardInterrupt as insisted:
             # Whoever insists leaves the chat, because the engine may still be busy.

@@ -17,7 +17,7 @@ _LISTED = 50
 class Chats:
     """Lists, opens and changes what `store` keeps; `conversation` is the one that is open.
 
-    A `person` is told what was done.
+    A person is told what was done.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _STEP = 10
 
 
 class Pulls:
-    """One pull at a time. A `person` can stop watching it, and chat meanwhile."""
+    """One pull at a time. A person can stop watching it, and chat meanwhile."""
 
     def __init__(self, *, personal: bool) -> None:
         self._personal = personal

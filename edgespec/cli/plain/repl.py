@@ -97,10 +97,10 @@ class Repl:
                     diagnostics.say("\n/exit or Ctrl+D leaves")
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Let go of the model, and end as it should be."""
         self._pulls.close()
-        self._session.goodbye()
         self._loaded.close()
+        self._session.goodbye()
 
     def _guarded(self, step: Callable[[], object]) -> None:
         """Take a step; a person is told why it is not possible, and goes on."""
