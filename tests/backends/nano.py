@@ -93,7 +93,13 @@ class Pair:
         )
 
     def answer(self, request: Request, length: int) -> list[Token]:
-        """The tokens of the answer with `length` drafts per round (0: without speculation)."""
+        """The tokens of the answer with `length` drafts per round (0: without speculation).
+
+        Nothing is cached before: a prompt of which a part was read earlier is cut into other steps,
+        and those of 64 tokens and more round otherwise.
+        """
+        with self.engine.lent() as held:
+            held.clear()
         return [event for event in self.begin(request, length) if isinstance(event, Token)]
 
     def begin(self, request: Request, length: int) -> Generator[StepEvent]:

@@ -68,6 +68,17 @@ class Driver:
                 await self.pilot.pause(0.02)
         await self.pilot.pause()
 
+    async def shows(self, *texts: str) -> None:
+        """Let the application go on until all `texts` are on the screen."""
+        try:
+            await self.until(lambda: all(text in self.picture() for text in texts))
+        except TimeoutError:
+            assert self.picture() == texts
+
+    async def hides(self, text: str) -> None:
+        """Let the application go on until `text` is not on the screen."""
+        await self.until(lambda: text not in self.picture())
+
     async def loaded(self) -> None:
         """Wait for the model."""
         await self.until(lambda: self.app.loaded)

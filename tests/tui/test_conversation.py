@@ -32,9 +32,7 @@ def test_an_answer_is_shown_and_kept() -> None:
             await chat.loaded()
             answer = await chat.ask(QUESTION)
             assert "os.path.join(a, *p)" in answer
-            picture = chat.picture()
-            assert all(text in picture for text in (QUESTION, "os.path.join(a, *p)", "48 tokens"))
-            assert "cut off at its length" in picture
+            await chat.shows(QUESTION, "os.path.join(a, *p)", "48 tokens", "cut off at its length")
         with Store(paths.data_dir() / "conversations.db") as store:
             [summary] = store.summaries()
             assert summary.title == QUESTION
@@ -68,15 +66,15 @@ def test_escape_stops_at_once_and_keeps_what_came(endless: str) -> None:
             await chat.loaded()
             await chat.send("go on")
             await chat.until(lambda: chat.tokens > 20)
-            assert "esc Stop" in chat.picture()
+            await chat.shows("esc Stop")
             await chat.press("escape")
             await chat.until(lambda: chat.idle)
             answer = chat.screen.talk.path()[-1]
             assert answer.done
             assert 20 < answer.facts["tokens"] < 8000
             assert answer.facts["reason"] == "stopped"
-            await chat.until(lambda: "stopped" in chat.picture())
-            await chat.until(lambda: "esc Stop" not in chat.picture())
+            await chat.shows("stopped")
+            await chat.hides("esc Stop")
             await chat.send("/continue")
             await chat.until(lambda: len(chat.said[-1]) > len(answer.text))
             await chat.press("escape")
@@ -103,7 +101,7 @@ def test_an_answer_goes_on_while_another_conversation_is_read(endless: str) -> N
             shown = len(chat.said[-1])
             await chat.until(lambda: len(chat.said[-1]) > shown)
             await chat.press("escape")
-            await chat.until(lambda: "stopped" in chat.picture())
+            await chat.shows("stopped")
 
     drive(story())
 
@@ -136,10 +134,10 @@ def test_branches() -> None:
             await chat.until(lambda: chat.idle)
             second = chat.said[-1]
             assert second != first
-            assert "‹ 2/2 ›" in chat.picture()
+            await chat.shows("‹ 2/2 ›")
             await chat.press("alt+left")
             assert chat.said == [QUESTION, first]
-            assert "‹ 1/2 ›" in chat.picture()
+            await chat.shows("‹ 1/2 ›")
             await chat.press("alt+left")
             assert chat.said == [QUESTION, first]
             await chat.press("shift+tab", "right")
@@ -174,10 +172,10 @@ def test_the_list_of_conversations() -> None:
             await chat.pilot.pause()
             assert chat.said[0] == "Tell me about giraffes"
             await chat.send("/rename Long [red]necks")
-            assert "Long [red]necks" in chat.picture()
+            await chat.shows("Long [red]necks")
             await chat.send("/delete")
             assert chat.said == []
-            assert "Long [red]necks" not in chat.picture()
+            await chat.hides("Long [red]necks")
             await chat.send("/undo")
             assert chat.said[0] == "Tell me about giraffes"
             await chat.press("ctrl+b")
@@ -193,7 +191,7 @@ def test_a_model_that_does_not_load_is_explained(tmp_path: Path) -> None:
     async def story() -> None:
         async with driving(replace(PLAIN, model=str(file)), size=(200, 24)) as chat:
             await chat.until(lambda: chat.app.problem)
-            await chat.until(lambda: "[bold]broken.gguf" in chat.picture())
+            await chat.shows("[bold]broken.gguf")
             await chat.send("hello")
             assert chat.said == ["hello"]
 

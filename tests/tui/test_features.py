@@ -65,12 +65,12 @@ def test_pasting_never_sends_and_a_large_text_becomes_a_mark() -> None:
             assert composer(chat).text == "two\nlines\n"
             composer(chat).post_message(events.Paste(large))
             await chat.pilot.pause()
-            assert "[pasted text 1: 2,080,000 characters]" in chat.picture()
+            await chat.shows("[pasted text 1: 2,080,000 characters]")
             assert len(chat.said) == count
             await chat.press("enter")
             assert chat.said[-1] == "two\nlines\n" + large.replace("\r\n", "\n").strip()
             await chat.pilot.pause(0.1)
-            assert "more characters; o opens it whole" in chat.picture()
+            await chat.shows("more characters; o opens it whole")
 
     drive(story())
 
@@ -83,7 +83,7 @@ def test_other_keys_can_send() -> None:
             await chat.press("a", "enter", "b", "ctrl+j")
             assert chat.said[-1] == "a\nb"
             await chat.press("f4")
-            assert "Help" in chat.picture()
+            await chat.shows("Help")
 
     drive(story())
 
@@ -109,7 +109,7 @@ def test_keys_can_be_changed_while_one_chats() -> None:
             await chat.press("a", "ctrl+s")
             assert chat.said == ["a"]
             await chat.press("f4")
-            assert "F9, F10  /new" in chat.picture()
+            await chat.shows("F9, F10  /new")
             await chat.press("escape", *"/key send", "ctrl+s")
             await chat.until(partial(chat.told, "send: Enter"))
             await chat.send("/key new")
@@ -170,7 +170,7 @@ def test_settings_take_effect_and_are_kept(no_model: list[str]) -> None:
             dialog.query_one("#top_k", Input).value = "7"
             dialog.query_one("#theme", Input).value = "edgespec-light"
             await chat.pilot.pause()
-            assert "it must be a number" in chat.picture()
+            await chat.shows("it must be a number")
             await chat.press("escape")
             await chat.pilot.pause()
             assert chat.app.theme == "edgespec-light"
@@ -207,9 +207,9 @@ def test_a_model_can_be_chosen_from_the_list(no_model: list[str]) -> None:
     async def story() -> None:
         async with driving(size=(100, 40)) as chat:
             await chat.press("f3")
-            await chat.until(lambda: "fits" in chat.picture())
-            assert "fits · 41 tok/s" in chat.picture()
-            assert "predicted" in chat.picture()
+            await chat.shows("fits")
+            await chat.shows("fits · 41 tok/s")
+            await chat.shows("predicted")
             await chat.press("enter")
             await chat.until(lambda: no_model == ["", "nano"])
 
@@ -238,7 +238,7 @@ def test_commands_are_completed() -> None:
     async def story() -> None:
         async with driving() as chat:
             await chat.press("/", "r", "e", "n")
-            assert "/rename TITLE" in chat.picture()
+            await chat.shows("/rename TITLE")
             await chat.press("enter", *"Lists", "enter")
             assert "Lists" in chat.picture().splitlines()[0]
             await chat.press("/", "h", "escape")
@@ -257,7 +257,7 @@ def test_what_is_typed_reaches_the_composer_wherever_the_focus_went() -> None:
             await chat.pilot.pause(0.1)
             await chat.press(*"typed")
             assert composer(chat).text == "typed"
-            assert "typed" in chat.picture()
+            await chat.shows("typed")
 
     drive(story())
 
@@ -267,7 +267,7 @@ def test_the_panel_says_what_it_is_for() -> None:
         async with driving() as chat:
             await chat.press("ctrl+t")
             await chat.pilot.pause(0.1)
-            assert "send a message to see what target and drafter do" in chat.picture()
+            await chat.shows("send a message to see what target and drafter do")
             await chat.press("ctrl+t")
             assert not chat.screen.query_one(Hardware).display
 
@@ -281,10 +281,10 @@ def test_thoughts_are_folded() -> None:
     async def story() -> None:
         async with driving() as chat:
             await chat.pilot.pause(0.1)
-            assert "▸ Thought 2 words" in chat.picture()
-            assert "Hidden reasons." not in chat.picture()
+            await chat.shows("▸ Thought 2 words")
+            await chat.hides("Hidden reasons.")
             await chat.press("shift+tab", "t")
-            assert "Hidden reasons." in chat.picture()
+            await chat.shows("Hidden reasons.")
             await chat.press("c")
             assert chat.app.clipboard == "Because."
 
@@ -300,11 +300,11 @@ def test_token_sources_can_be_seen() -> None:
         async with driving() as chat:
             await chat.press("ctrl+o")
             await chat.pilot.pause(0.1)
-            assert "one **two**" in chat.picture()
-            assert "suffix match" in chat.picture()
+            await chat.shows("one **two**")
+            await chat.shows("suffix match")
             await chat.press("ctrl+o")
             await chat.pilot.pause(0.1)
-            assert "one two" in chat.picture()
+            await chat.shows("one two")
 
     drive(story())
 
@@ -339,11 +339,11 @@ def test_a_file_is_attached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     async def story() -> None:
         async with driving() as chat:
             await chat.press(*"see @no")
-            assert "@notes.md" in chat.picture()
+            await chat.shows("@notes.md")
             await chat.press("tab")
             assert composer(chat).text == "see @notes.md"
             await chat.pilot.pause()
-            assert "notes.md: 0.0 kB, about 3 tokens" in chat.picture()
+            await chat.shows("notes.md: 0.0 kB, about 3 tokens")
             await chat.press("enter")
             await chat.pilot.pause()
             assert chat.said[-1] == "see @notes.md\n\nnotes.md:\n\n```md\nRemember.\n```"

@@ -272,7 +272,7 @@ def test_nothing_that_is_said_drives_the_terminal() -> None:
     async def story() -> None:
         async with driving() as chat:
             await settle(chat)
-            assert "[bold]markup[/bold]" in chat.picture()
+            await chat.shows("[bold]markup[/bold]")
             chat.screen.say(HOSTILE)
             chat.screen.entry.put(f"{HOSTILE} @{HOSTILE}")
             chat.app.problem = EdgespecError(HOSTILE, HOSTILE)
@@ -313,7 +313,7 @@ def test_only_the_end_of_a_long_conversation_is_mounted_until_one_scrolls_up() -
     async def story() -> None:
         async with driving() as chat:
             await settle(chat)
-            assert "message 499" in chat.picture()
+            await chat.shows("message 499")
             assert len(chat.screen.query(MessageView)) < 40
             for _ in range(3):
                 count = len(chat.screen.query(MessageView))
@@ -335,8 +335,8 @@ def test_an_answer_that_goes_on_and_on_stays_cheap_to_show() -> None:
             assert len(view.query(Markdown)) <= 4
             await view.feed("the end")
             await settle(chat)
-            assert "line 1999" in chat.picture()
-            assert "the end" in chat.picture()
+            await chat.shows("line 1999")
+            await chat.shows("the end")
             shown = sum(part.source.count("\n") for part in view.query(Markdown))
             note = str(view.query_one(".hidden", Static).render())
             assert note.startswith(f"… {2000 - shown} lines before")
@@ -357,6 +357,6 @@ def test_a_line_that_goes_on_and_on_is_shown_in_parts() -> None:
             assert len(shown.split()) > 400
             assert set(shown.split()) == {"word"}
             await settle(chat)
-            assert "word word" in chat.picture()
+            await chat.shows("word word")
 
     drive(story())

@@ -34,13 +34,13 @@ def test_a_model_is_pulled_while_one_chats(server: HubServer) -> None:
     async def story() -> None:
         async with driving(size=(100, 30)) as chat:
             await chat.send("/pull hf:me/tiny-GGUF")
-            await chat.until(lambda: "↓ hf:me/tiny-GGUF" in chat.picture())
+            await chat.shows("↓ hf:me/tiny-GGUF")
             await chat.send("hello")
             assert chat.said == ["hello"]
             await chat.send("/pull hf:me/other")
             assert chat.told("is being pulled; /pull stops that")
             await chat.until(lambda: chat.told(f"{TINY} is here; /model {TINY} loads it"))
-            await chat.until(lambda: "↓" not in chat.picture())
+            await chat.hides("↓")
             await chat.press("f3")
             listed = chat.app.screen.query_one(OptionList)
             await chat.until(lambda: listed.option_count > 1)
@@ -66,7 +66,7 @@ def test_a_pull_can_be_stopped_and_goes_on(server: HubServer) -> None:
             listed.highlighted = listed.option_count - 1
             await chat.pilot.pause(0.1)
             assert f"{TINY}" in chat.picture()
-            assert "↓  not all here" in chat.picture()
+            await chat.shows("↓  not all here")
             await chat.press("enter")
             await chat.until(lambda: chat.told(f"{TINY} is here"))
             assert server.total_sent - sent < 1_800_000

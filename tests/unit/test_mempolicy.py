@@ -3,6 +3,7 @@
 import mmap
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import addressof, c_char
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ SIZE = 8 << 20
 
 def policy_of(memory: mmap.mmap) -> str:
     """The policy under which the pages of `memory` lie, as the kernel tells in numa_maps."""
-    thread = Path("/proc/thread-self/numa_maps")
-    lines = thread.read_text().splitlines()
-    (line,) = [line for line in lines if f"anon={len(memory) // mmap.PAGESIZE}" in line]
-    return line.split()[1]
+    begin = addressof(c_char.from_buffer(memory))
+    lines = Path("/proc/thread-self/numa_maps").read_text().splitlines()
+    areas = {int(start, 16): policy for start, policy, *_ in map(str.split, lines)}
+    return areas[max(start for start in areas if start <= begin)]
 
 
 def fill(spread: Spread, nodes: tuple[int, ...]) -> tuple[str, bool]:
