@@ -52,6 +52,8 @@ _TABLES = ("d2t", "ffn_gate_tid2eid.weight")
 """Tensors that hold indices instead of weights."""
 _NOT_MODELS = ("adapter", "imatrix", "mmproj")
 _OTHER_MODEL = "give a model that generates text"
+_POOLED = (1, 2, 3)
+"""llama.cpp's numbers of mean, of the first token and of the last one: one vector for a text."""
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -66,14 +68,24 @@ def check(header: "GgufHeader") -> None:
     _check_tensors(header)
 
 
+def check_generates(header: "GgufHeader") -> None:
+    """Raise ModelFileError if the model cannot continue a text."""
+    if header.get(".attention.causal") is False:
+        hint = "edgespec serve serves it" if embeds(header) else _OTHER_MODEL
+        raise header.error("it embeds or fills in text and cannot continue it", hint)
+
+
+def embeds(header: "GgufHeader") -> bool:
+    """Whether the model is one that makes embeddings: it pools a text's tokens into one vector."""
+    return header.integer(".pooling_type") in _POOLED
+
+
 def _check_kind(header: "GgufHeader") -> None:
     if not _NAME.fullmatch(header.architecture):
         raise header.error("it does not name its architecture")
     kind = header.text("general.type")
     if kind in _NOT_MODELS:
         raise header.error(f"it is a file of type {kind}", _OTHER_MODEL)
-    if header.get(".attention.causal") is False:
-        raise header.error("it embeds or fills in text and cannot continue it", _OTHER_MODEL)
 
 
 def _check_sizes(header: "GgufHeader") -> None:

@@ -11,6 +11,7 @@ from edgespec.errors import InvalidInput, ModelFileError
 from edgespec.protocols import ContextOptions, ModelOptions, Progress
 from edgespec_backends.llamacpp.context import LlamaContext
 from edgespec_backends.llamacpp.devices import device_list, overrides
+from edgespec_backends.llamacpp.embeddings import LlamaEmbeddings
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
@@ -18,6 +19,7 @@ from edgespec_backends.llamacpp.survival import offloaded
 from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
 
 _ANY_CHARACTER = r'[^"\\]'
+_LAST = str(llama.LLAMA_POOLING_TYPE_LAST)
 _PRINTABLE = r'[^"\\\x00-\x1F\x7F]'
 
 
@@ -41,6 +43,17 @@ class LlamaModel:
         context = LlamaContext(self._model, options, self._threads)
         self._contexts.append(context)
         return context
+
+    def embeddings(self, n_ctx: int) -> LlamaEmbeddings:
+        """A new context for texts of up to `n_ctx` tokens."""
+        return LlamaEmbeddings(self._model, n_ctx, self._threads, splits=self._splits)
+
+    @property
+    def _splits(self) -> bool:
+        """Whether a text can be decoded piece by piece: its last token is all that counts."""
+        architecture = self.metadata.get("general.architecture", "")
+        causal = self.metadata.get(f"{architecture}.attention.causal") != "false"
+        return causal and self.metadata.get(f"{architecture}.pooling_type") == _LAST
 
     def grammar(self, gbnf: str) -> LlamaGrammar:
         """Compile a grammar; raises InvalidInput if it does not parse."""
