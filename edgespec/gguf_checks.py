@@ -8,6 +8,8 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from edgespec.pooling import embeds, is_causal
+
 if TYPE_CHECKING:
     from edgespec.gguf_header import GgufHeader
 
@@ -52,8 +54,6 @@ _TABLES = ("d2t", "ffn_gate_tid2eid.weight")
 """Tensors that hold indices instead of weights."""
 _NOT_MODELS = ("adapter", "imatrix", "mmproj")
 _OTHER_MODEL = "give a model that generates text"
-_POOLED = (1, 2, 3)
-"""llama.cpp's numbers of mean, of the first token and of the last one: one vector for a text."""
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -70,14 +70,9 @@ def check(header: "GgufHeader") -> None:
 
 def check_generates(header: "GgufHeader") -> None:
     """Raise ModelFileError if the model cannot continue a text."""
-    if header.get(".attention.causal") is False:
+    if not is_causal(header):
         hint = "edgespec serve serves it" if embeds(header) else _OTHER_MODEL
         raise header.error("it embeds or fills in text and cannot continue it", hint)
-
-
-def embeds(header: "GgufHeader") -> bool:
-    """Whether the model is one that makes embeddings: it pools a text's tokens into one vector."""
-    return header.integer(".pooling_type") in _POOLED
 
 
 def _check_kind(header: "GgufHeader") -> None:

@@ -332,8 +332,8 @@ class Model(Protocol):
 class Embedding(Model, Protocol):
     """A model that pools what it makes of a text's tokens into one vector."""
 
-    def embeddings(self, n_ctx: int) -> EmbeddingContext:
-        """A new context for texts of up to `n_ctx` tokens."""
+    def embeddings(self, n_ctx: int, n_batch: int) -> EmbeddingContext:
+        """A new context for texts of up to `n_ctx` tokens, in batches of at most `n_batch`."""
 
 
 Progress = Callable[[float], bool]

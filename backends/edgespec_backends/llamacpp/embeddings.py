@@ -12,20 +12,19 @@ from edgespec.protocols import Row
 from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.lib import llama, recent_errors
 
-_PIECE = 512
-"""Tokens of a batch where a longer text can be cut."""
 _TEXTS = 32
+"""The most that share a batch."""
 
 
 class LlamaEmbeddings:
     """See edgespec.protocols.EmbeddingContext. How texts are pooled is as the model's file says."""
 
-    def __init__(self, model: Any, n_ctx: int, threads: int, *, splits: bool) -> None:
+    def __init__(self, model: Any, n_ctx: int, n_batch: int, threads: int) -> None:
         recent_errors()
         params = llama.llama_context_default_params()
         params.n_ctx = n_ctx
-        params.n_batch = params.n_ubatch = min(n_ctx, _PIECE) if splits else n_ctx
-        params.n_seq_max = min(n_ctx, _TEXTS)
+        params.n_batch = params.n_ubatch = n_batch
+        params.n_seq_max = min(n_batch, _TEXTS)
         params.kv_unified = True
         params.embeddings = True
         params.n_threads = params.n_threads_batch = threads
@@ -36,9 +35,9 @@ class LlamaEmbeddings:
                 "use a smaller --context",
             )
         self._memory = llama.llama_get_memory(self._context)
-        self.n_batch: int = params.n_batch
         # What keeps nothing of a text's beginning cannot go on with it.
-        self.n_ctx = n_ctx if self._memory else self.n_batch
+        self.n_ctx = n_ctx if self._memory else n_batch
+        self.n_batch = n_batch
         self.max_sequences: int = params.n_seq_max
         self.dimensions: int = llama.llama_model_n_embd_out(model)
         self._n_vocab: int = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
@@ -63,9 +62,7 @@ class LlamaEmbeddings:
         found = llama.llama_get_embeddings_seq(self._context, sequence)
         if not found:
             raise BackendError("the engine kept no embedding")
-        values = (ctypes.c_float * self.dimensions).from_address(
-            ctypes.addressof(found.contents)
-        )
+        values = (ctypes.c_float * self.dimensions).from_address(ctypes.addressof(found.contents))
         return np.array(values, np.float32)
 
     def clear(self) -> None:

@@ -19,7 +19,6 @@ from edgespec_backends.llamacpp.survival import offloaded
 from edgespec_backends.llamacpp.tokenizer import LlamaTokenizer
 
 _ANY_CHARACTER = r'[^"\\]'
-_LAST = str(llama.LLAMA_POOLING_TYPE_LAST)
 _PRINTABLE = r'[^"\\\x00-\x1F\x7F]'
 
 
@@ -44,16 +43,9 @@ class LlamaModel:
         self._contexts.append(context)
         return context
 
-    def embeddings(self, n_ctx: int) -> LlamaEmbeddings:
-        """A new context for texts of up to `n_ctx` tokens."""
-        return LlamaEmbeddings(self._model, n_ctx, self._threads, splits=self._splits)
-
-    @property
-    def _splits(self) -> bool:
-        """Whether a text can be decoded piece by piece: its last token is all that counts."""
-        architecture = self.metadata.get("general.architecture", "")
-        causal = self.metadata.get(f"{architecture}.attention.causal") != "false"
-        return causal and self.metadata.get(f"{architecture}.pooling_type") == _LAST
+    def embeddings(self, n_ctx: int, n_batch: int) -> LlamaEmbeddings:
+        """A new context for texts of up to `n_ctx` tokens, in batches of at most `n_batch`."""
+        return LlamaEmbeddings(self._model, n_ctx, n_batch, self._threads)
 
     def grammar(self, gbnf: str) -> LlamaGrammar:
         """Compile a grammar; raises InvalidInput if it does not parse."""
