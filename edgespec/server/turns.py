@@ -33,9 +33,14 @@ class Turns:
             self._over += 1
             self._monitor.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for who has the turn."""
+        return max(self._asked - self._over - 1, 0)
+
     def give_way(self) -> None:
         """Let whoever waits go first; called by who has the turn, between two steps."""
-        if self._asked - self._over < 2:
+        if not self.waiting:
             return
         begin = perf_counter()
         self.__exit__(None, None, None)
