@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespec import catalog, cpu_sets, gguf_checks, headers, memory, trial
+from edgespec import catalog, cpu_sets, headers, memory, trial
 from edgespec.errors import (
     BackendError,
     ContextOverflow,
@@ -33,16 +33,13 @@ _PIECE = 512
 def look_at(model: str | None) -> tuple[str, GgufHeader | None]:
     """The name of what `model` means, and its header if it is one that makes embeddings.
 
-    Raises ModelUnavailable, also for one that neither embeds texts as wholes nor generates any.
+    Raises ModelUnavailable.
     """
     pair = catalog.resolve(model, speculate=False)
     if headers.is_onnx(pair.target):
         return pair.name, None
     header = read_header(pair.target, generates=False)
-    if embeds(header):
-        return pair.name, header
-    gguf_checks.check_generates(header)
-    return pair.name, None
+    return pair.name, header if embeds(header) else None
 
 
 def load_embedder(

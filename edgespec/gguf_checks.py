@@ -69,10 +69,10 @@ def check(header: "GgufHeader") -> None:
 
 
 def check_generates(header: "GgufHeader") -> None:
-    """Raise ModelFileError if the model cannot continue a text."""
+    """Raise ModelFileError if the model makes embeddings and nothing else."""
     if not is_causal(header):
-        hint = "edgespec serve serves it" if embeds(header) else _OTHER_MODEL
-        raise header.error("it embeds or fills in text and cannot continue it", hint)
+        what = "it makes embeddings and cannot continue a text"
+        raise header.error(what, "edgespec serve serves it")
 
 
 def _check_kind(header: "GgufHeader") -> None:
@@ -81,6 +81,8 @@ def _check_kind(header: "GgufHeader") -> None:
     kind = header.text("general.type")
     if kind in _NOT_MODELS:
         raise header.error(f"it is a file of type {kind}", _OTHER_MODEL)
+    if not is_causal(header) and not embeds(header):
+        raise header.error("it embeds or fills in text and cannot continue it", _OTHER_MODEL)
 
 
 def _check_sizes(header: "GgufHeader") -> None:

@@ -155,6 +155,8 @@ class _Stock:
 
         name, embeds = look_at(settings.model)
         if embeds:
+            if settings.drafter:
+                raise click.UsageError(f"{name} makes embeddings, for which nothing is drafted")
             self._embedding[name] = lambda: load_embedder(
                 settings.model,
                 context=settings.context or 0,

@@ -110,4 +110,4 @@ def test_an_encoder_answers_nothing(tmp_path: Path) -> None:
     done = edgespec("run", "-m", str(bert_gguf(tmp_path / "bert.gguf")), "Hello")
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
-    assert "cannot continue it; edgespec serve serves it" in line
+    assert "makes embeddings and cannot continue a text; edgespec serve serves it" in line

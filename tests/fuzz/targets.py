@@ -13,7 +13,7 @@ from typing import Any
 
 from huggingface_hub.hf_api import ModelInfo
 
-from edgespec import balance, catalog_file, config, machines, pooling, template
+from edgespec import balance, catalog_file, config, machines, template
 from edgespec.batch.formats import FORMATS, FormatName, detect
 from edgespec.batch.journal import Journal
 from edgespec.batch.rows import Settings
@@ -103,9 +103,7 @@ def open_file(data: bytes) -> Iterator[str]:
 
 def _gguf(data: bytes) -> None:
     with suppress(ModelFileError):
-        header = read_parts([(Path("model.gguf"), BytesIO(data), _HUGE)])
-        if not pooling.embeds(header):
-            check_generates(header)
+        check_generates(read_parts([(Path("model.gguf"), BytesIO(data), _HUGE)]))
 
 
 def _onnx(data: bytes) -> None:

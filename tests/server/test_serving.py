@@ -297,6 +297,12 @@ def test_what_cannot_be_served_is_one_line(arguments: list[str], code: int, what
     assert what in done.stderr.splitlines()[-1]
 
 
+def test_nothing_drafts_for_embeddings(embedder: Path) -> None:
+    done = _run("--port", "0", "-m", str(embedder), "--drafter", "nano", "--no-api-key")
+    assert done.returncode == 2
+    assert "embedder makes embeddings, for which nothing is drafted" in done.stderr
+
+
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, "serve", *arguments],
