@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespec import catalog, cpu_sets, headers, memory, trial
+from edgespec import catalog, cpu_sets, headers, lost_pages, memory, priority, trial
 from edgespec.errors import (
     BackendError,
     ContextOverflow,
@@ -26,6 +27,7 @@ Vectors = NDArray[np.float32]
 
 _LONGEST = 2048
 """Tokens of a text unless told otherwise."""
+_CLOSED = "the model is closed"
 _PIECE = 512
 """Tokens of a batch where a longer text can be cut."""
 
@@ -63,6 +65,7 @@ def load_embedder(
     n_batch = min(n_ctx, _PIECE) if splits(header) else n_ctx
     _require_room(name, header, n_ctx, n_batch)
     trial.require_harmless([header.path], lambda: True)
+    lost_pages.watch()
     options = ModelOptions(cpu_sets.default(detect.here(), threads).threads)
     loaded = backend("llamacpp")(header.path, options)
     assert isinstance(loaded, Embedding)
@@ -74,7 +77,10 @@ def load_embedder(
 
 
 class Embedder:
-    """Owns `model` and `context`, which a thread of its own uses, inside of `turn`."""
+    """Owns `model` and `context`, which a thread of its own uses, inside of `turn`.
+
+    It may be used from any thread.
+    """
 
     def __init__(
         self,
@@ -91,6 +97,8 @@ class Embedder:
         self._context = context
         self._turn = turn
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgespec-embedder")
+        self._lock = Lock()
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +115,7 @@ class Embedder:
         """The vectors of `texts`, shape (len(texts), dimensions), each of length one.
 
         Raises InvalidInput for a text that is empty, or longer than `n_ctx` tokens, and
-        BackendError if the engine fails.
+        BackendError if the engine fails or the model is closed.
         """
         inputs = [self.tokens(text) for text in texts]
         for tokens in inputs:
@@ -117,8 +125,14 @@ class Embedder:
         return np.concatenate([empty, *(vectors.result() for vectors in found)])
 
     def tokens(self, text: str) -> list[int]:
-        """The token ids of a text, with those that the model wants around it."""
-        return self._model.tokenizer.encode(text, add_special=True, parse_special=False)
+        """The token ids of a text, with those that the model wants around it.
+
+        Raises BackendError, as `submit` does, if the model is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise BackendError(_CLOSED)
+            return self._model.tokenizer.encode(text, add_special=True, parse_special=False)
 
     def check(self, tokens: Sequence[int]) -> None:
         """Raise InvalidInput for a text that cannot be embedded."""
@@ -144,13 +158,18 @@ class Embedder:
 
     def submit(self, batch: Sequence[Sequence[int]]) -> "Future[Vectors]":
         """The vectors of one batch, as soon as those before it are done."""
-        return self._thread.submit(self._vectors, batch)
+        try:
+            return self._thread.submit(self._vectors, batch)
+        except RuntimeError:
+            raise BackendError(_CLOSED) from None
 
     def close(self) -> None:
         """Finish what was begun and free everything. Idempotent."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        self._context.close()
-        self._model.close()
+        with self._lock:
+            self._closed = True
+            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._context.close()
+            self._model.close()
 
     def _vectors(self, batch: Sequence[Sequence[int]]) -> Vectors:
         rows = [
@@ -160,7 +179,7 @@ class Embedder:
         ]
         self._context.clear()
         for begin in range(0, len(rows), self._context.n_batch):
-            with self._turn:
+            with priority.claimed(), self._turn:
                 self._context.decode(rows[begin : begin + self._context.n_batch])
         vectors = np.stack([self._context.pooled(sequence) for sequence in range(len(batch))])
         if not np.isfinite(vectors).all():

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edgespec.batch.strict_json import Fault, decode_line, parse_object
-from edgespec.errors import ModelUnavailable
+from edgespec.errors import BackendError, ModelUnavailable
 from edgespec.server import limits
 from edgespec.server.access import Access
 from edgespec.server.answering import Answering, prepare
@@ -180,6 +180,8 @@ class App:
             raise _Refused(400, fault.message, ".".join(map(str, fault.path)) or None) from None
         except LineFull as error:
             raise _Refused(429, str(error)) from None
+        except BackendError as error:
+            raise _Refused(500, str(error)) from None
 
     async def _failed(self, _: Request, error: Exception) -> Response:
         return _json(failure(self._on_failure(error), "server_error"), 500)
@@ -245,7 +247,8 @@ async def _body(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise _Refused(408, "the body did not arrive in time") from None
     try:
-        return parse_object(decode_line(bytes(data)))
+        # A large one takes a while, in which the streams go on.
+        return await asyncio.to_thread(lambda: parse_object(decode_line(bytes(data))))
     except Fault as fault:
         place = f" (column {fault.column})" if fault.column else ""
         raise _Refused(400, f"the body is no JSON object: {fault.message}{place}") from None

@@ -9,7 +9,7 @@ import pytest
 from llama_cpp import Llama
 
 from edgespec.embedder import Embedder, load_embedder, look_at
-from edgespec.errors import InvalidInput, ModelUnavailable, NotEnoughMemory
+from edgespec.errors import BackendError, InvalidInput, ModelUnavailable, NotEnoughMemory
 from tests.cli.process import edgespec
 from tests.ggufs import bert_gguf, llama_gguf
 
@@ -71,6 +71,15 @@ def test_long_texts_are_embedded_and_longer_ones_refused(embedder: Embedder) -> 
     with pytest.raises(InvalidInput, match="outside the vocabulary"):
         embedder.check([embedder.n_ctx, 320])
     assert embedder.embed([]).shape == (0, embedder.dimensions)
+
+
+def test_a_closed_one_says_so(tmp_path: Path) -> None:
+    embedder = load_embedder(str(bert_gguf(tmp_path / "model.gguf")), threads=1)
+    embedder.close()
+    embedder.close()
+    for ask in (lambda: embedder.embed(["text"]), lambda: embedder.submit([[1]])):
+        with pytest.raises(BackendError, match="the model is closed"):
+            ask()
 
 
 def test_a_long_text_is_its_last_token_whatever_the_pieces(tmp_path: Path) -> None:
