@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgespec.api.model import load as load
     from edgespec.api.rows import RowAnswer as RowAnswer
     from edgespec.api.settings import Options as Options
+    from edgespec.embedder import Embedder as Embedder
+    from edgespec.embedder import load_embedder as load_embedder
     from edgespec.errors import EdgespecError as EdgespecError
     from edgespec.events import Finish as Finish
     from edgespec.events import Stats as Stats
@@ -26,6 +28,7 @@ _MODULES = {
     "Chat": "api.chat",
     "Completion": "api.completion",
     "EdgespecError": "errors",
+    "Embedder": "embedder",
     "Finish": "events",
     "Message": "messages",
     "Model": "api.model",
@@ -35,6 +38,7 @@ _MODULES = {
     "Stats": "events",
     "Token": "events",
     "load": "api.model",
+    "load_embedder": "embedder",
 }
 
 

@@ -1,7 +1,7 @@
 """How likely a draft is to be accepted, learnt online from the drafts that were checked."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import exp, log, sqrt
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ _RATE = 0.3
 _BOUND = 6.0
 _MEMORY = 0.98
 _SHORT_MEMORY = 0.8
-_RANKS = 4
+_EXPECTED = 0.6
 _LEAST, _HEAVIEST = 1e-6, 1e6
 
 
@@ -27,7 +27,6 @@ class SourceModel:
     squares: list[float]
     recent: float
     lately: float
-    shares: list[float] = field(default_factory=lambda: [4.0, 2.0, 1.0])
 
     @classmethod
     def prior(cls, n_features: int, rate: float) -> Self:
@@ -41,13 +40,10 @@ class SourceModel:
         model = cls(**data)
         model.weights = [_bounded(weight, -_HEAVIEST) for weight in model.weights]
         model.squares = [_bounded(square, _LEAST) for square in model.squares]
-        model.shares = [_bounded(share, 0.0) for share in model.shares]
         model.recent = _bounded(model.recent, 0.0, 1.0)
         model.lately = _bounded(model.lately, 0.0, 1.0)
-        if len(model.squares) != len(model.weights) or len(model.shares) != _RANKS - 1:
+        if len(model.squares) != len(model.weights):
             raise ValueError("lists of the wrong length")
-        if sum(model.shares) < _LEAST:
-            raise ValueError("no alternative was ever right")
         return model
 
     @property
@@ -72,16 +68,6 @@ class SourceModel:
         self.recent += (1 - _MEMORY) * (accepted - self.recent)
         self.lately += (1 - _SHORT_MEMORY) * (accepted - self.lately)
 
-    def learn_rank(self, rank: int) -> None:
-        """The first choice was wrong and alternative `rank` (1 = second choice) was right."""
-        self.shares = [_MEMORY * share for share in self.shares]
-        self.shares[rank - 1] += 1
-
-    def share(self, rank: int) -> float:
-        """P(alternative `rank` is right, given that the first choice is wrong)."""
-        # One part in four stays for tokens that no alternative names.
-        return 0.75 * self.shares[rank - 1] / sum(self.shares)
-
     def _inputs(self, features: Features) -> tuple[float, ...]:
         rates = _logit(self.recent), _logit(self.lately)
         return (1.0, *rates, *(max(-_BOUND, min(_BOUND, x)) for x in features))
@@ -94,12 +80,13 @@ class AcceptanceModel:
         self._prior = dict(prior or {})
         self._models: dict[str, SourceModel] = {}
 
-    def source(self, name: str, n_features: int) -> SourceModel:
-        """The model of source `name`; a new one if the known one was of other features."""
+    def source(self, name: str, n_features: int, prior: float | None = None) -> SourceModel:
+        """The model of `name`; a new one, by `prior`, if the known one was of other features."""
         known = self._models.get(name)
         if known is None or known.n_features != n_features:
-            self._models[name] = SourceModel.prior(n_features, self._prior.get(name, 0.6))
-        return self._models[name]
+            expected = self._prior.get(name, _EXPECTED) if prior is None else prior
+            known = self._models[name] = SourceModel.prior(n_features, expected)
+        return known
 
     def rate(self, name: str) -> float | None:
         """The recent acceptance of source `name`, None if it never proposed anything."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edgespec.costs import CostModel
 from edgespec.guard import DebtGuard
+from edgespec.lookahead import worth
 
 _MEMORY = 0.98
 _LOOK_SHARE = 0.01
@@ -29,7 +30,8 @@ class Outlook:
     `limit` the most drafts that a batch can hold; `depth` the positions in the cache; `waited` the
     seconds that the target has been idle in this round. Where the target can verify a tree,
     `likeliest` has the chances of the drafts of all branches to be emitted, the best first. If it
-    `replays`, it must decode again what it keeps of a batch that was not accepted as a whole.
+    `replays`, it must decode again what it keeps of a batch that was not accepted as a whole. The
+    last `unchecked` drafts of the path are such that a drafter at hand has not been asked for.
     """
 
     survival: Sequence[float]
@@ -40,6 +42,7 @@ class Outlook:
     prepared: bool = True
     likeliest: Sequence[float] = ()
     replays: bool = False
+    unchecked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ class Controller:
 
     Tokens per second over a long run are maximal if each round maximises
     E[tokens] - rate * time, where `rate` is the tokens per second that are achieved
-    (Dinkelbach 1967). Every draft count is tried, because V(n) is a staircase.
+    (Dinkelbach 1967). Every draft count is tried, because V(n) is a staircase, and what a round
+    leaves of the path counts as well (see lookahead).
     """
 
     def __init__(self, costs: CostModel, guard: DebtGuard | None = None) -> None:
@@ -145,13 +149,16 @@ class Controller:
         ready = len(outlook.survival)
         # How long the drafter still needs for a prompt is not known: the target goes on alone.
         limit = outlook.limit if outlook.prepared else min(ready, outlook.limit)
+        worth = self._worth(limit, outlook)
         allowed = [k for k in range(limit + 1) if self._allowed(k, outlook)]
-        best = max(allowed, key=lambda k: self._value(k, outlook))
+        best = max(allowed, key=worth.__getitem__)
         if best == 0 and ready == 0 and self._time_to_look(outlook):
             best = min(_LOOK_AHEAD, outlook.limit)
             if not self._allowed(best, outlook):
                 return Verify(0)
-        elif tree := self._best_tree(self._value(best, outlook), outlook):
+        elif best <= ready and self._worth_checking(best, outlook):
+            return Wait(best, self._patience(best, outlook))
+        elif tree := self._best_tree(worth[best], outlook):
             return Verify(tree, branching=True)
         if best <= ready:
             return Verify(best)
@@ -217,10 +224,28 @@ class Controller:
         self._overlapping = hidden > slowed
         return self._overlapping
 
-    def _value(self, drafts: int, outlook: Outlook) -> float:
-        """E[tokens] - rate * time of a round that verifies `drafts` drafts."""
-        seconds = self._eta(drafts, outlook) + self._step(drafts, outlook)
-        return _expected_tokens(drafts, outlook) - self.rate(outlook.depth) * seconds
+    def _worth(self, limit: int, outlook: Outlook) -> list[float]:
+        """E[tokens] - rate * time of a round with 0 ... `limit` drafts and of what it leads to."""
+        rate, ready = self.rate(outlook.depth), min(len(outlook.survival), limit)
+        steps = [rate * self._step(drafts, outlook) for drafts in range(limit + 1)]
+        draft = rate * self.costs.draft(outlook.depth)
+        return worth(_survival(limit, outlook), steps, ready, draft)
+
+    def _worth_checking(self, drafts: int, outlook: Outlook) -> bool:
+        """True if the drafter may mend more of these drafts than asking it for them costs."""
+        checked = len(outlook.survival) - outlook.unchecked
+        rows = drafts - checked
+        if rows <= 0 or outlook.growth == 0 or not outlook.prepared:
+            return False
+        draft, row = self.costs.draft(outlook.depth), self.costs.table.draft_row
+        # Where a further row costs nothing there may be room for one alone, and they take turns.
+        seconds = self.costs.draft(outlook.depth, rows=rows) if row else rows * draft
+        before, after = (1.0, *outlook.survival)[checked], outlook.survival[drafts - 1]
+        gain = (before - after) * outlook.growth
+        step = self.costs.feared(drafts + 1, outlook.depth)
+        plain = self.costs.verify(1, outlook.depth)
+        allowed = self.guard.allows(outlook.waited + seconds + step, plain)
+        return allowed and gain > self.rate(outlook.depth) * seconds
 
     def _step(self, drafts: int, outlook: Outlook) -> float:
         """Seconds of a batch of so many drafts, with what must be decoded again after it."""
@@ -265,11 +290,6 @@ class Controller:
             return False
         self._unseen = 0
         return True
-
-
-def _expected_tokens(drafts: int, outlook: Outlook) -> float:
-    """1 + S_1 + ... + S_k."""
-    return 1.0 + sum(_survival(drafts, outlook))
 
 
 def _survival(drafts: int, outlook: Outlook) -> list[float]:

@@ -8,6 +8,8 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from edgespec.pooling import embeds, is_causal
+
 if TYPE_CHECKING:
     from edgespec.gguf_header import GgufHeader
 
@@ -66,13 +68,20 @@ def check(header: "GgufHeader") -> None:
     _check_tensors(header)
 
 
+def check_generates(header: "GgufHeader") -> None:
+    """Raise ModelFileError if the model makes embeddings and nothing else."""
+    if not is_causal(header):
+        what = "it makes embeddings and cannot continue a text"
+        raise header.error(what, "edgespec serve serves it")
+
+
 def _check_kind(header: "GgufHeader") -> None:
     if not _NAME.fullmatch(header.architecture):
         raise header.error("it does not name its architecture")
     kind = header.text("general.type")
     if kind in _NOT_MODELS:
         raise header.error(f"it is a file of type {kind}", _OTHER_MODEL)
-    if header.get(".attention.causal") is False:
+    if not is_causal(header) and not embeds(header):
         raise header.error("it embeds or fills in text and cannot continue it", _OTHER_MODEL)
 
 

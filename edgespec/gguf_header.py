@@ -134,15 +134,18 @@ class _File:
     size: int
 
 
-def read_header(path: Path) -> GgufHeader:
+def read_header(path: Path, *, generates: bool = True) -> GgufHeader:
     """The checked header of the model at `path`, the first part of it if it is split.
 
     Raises ModelUnavailable if a file is missing or unreadable, ModelFileError if it is there but
-    would not load.
+    would not load, or cannot go on with a text and should because it `generates`.
     """
     first = _read_file(path)
     shards = _shards(path, first)
-    return _joined(shards, [first, *(_read_file(shard) for shard in shards[1:])])
+    header = _joined(shards, [first, *(_read_file(shard) for shard in shards[1:])])
+    if generates:
+        gguf_checks.check_generates(header)
+    return header
 
 
 def read_parts(parts: Sequence[tuple[Path, Readable, int]]) -> GgufHeader:

@@ -10,6 +10,7 @@ from edgespec.gguf_header import read_header
 from edgespec.hub.names import PREFIX
 from edgespec.library import Installed, Library
 from edgespec.onnx_header import OnnxHeader, read_onnx_header
+from edgespec.pooling import embeds
 
 _BATCH = 512
 _OUTPUTS = 17
@@ -59,10 +60,12 @@ def details(name: str) -> dict[str, object]:
     """What is known of the model `name`, by headings. Raises ModelUnavailable."""
     from edgespec.matchmaking import best_pair  # Not at the top: a list needs no ranking.
 
-    pair = best_pair(name)
+    pair = catalog.resolve(name, speculate=False)
     if pair.target.suffix == ".onnx":
         return _of_graph(pair.name, read_onnx_header(pair.target))
-    header = read_header(pair.target)
+    header = read_header(pair.target, generates=False)
+    if not embeds(header):
+        pair = best_pair(name)
     context = min(header.context_length, _CONTEXT)
     needs = memory.estimate(header, context, _BATCH, _OUTPUTS, rollback=_OUTPUTS).total
     facts: dict[str, object] = {
@@ -74,6 +77,7 @@ def details(name: str) -> dict[str, object]:
         "parameters": header.parameters,
         "context": header.context_length,
         "vocabulary": len(header.strings("tokenizer.ggml.tokens")),
+        "embeddings": "yes" if embeds(header) else "no",
         "chat template": "yes" if header.text("tokenizer.chat_template") else "no",
         "memory": f"about {needs / 2**30:.2f} GiB with a context of {context} tokens",
     }

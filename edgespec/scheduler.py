@@ -1,10 +1,12 @@
 """Who works on what: the pure state that the target and the drafter share during one answer."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from edgespec.acceptance import AcceptanceModel
 from edgespec.controller import Outlook, Policy, Wait
 from edgespec.events import Source
+from edgespec.proposals import Proposals
 from edgespec.sources.drafter import N_FEATURES
 from edgespec.tree import Candidate, DraftTree, Node, survivals
 
@@ -35,6 +37,7 @@ class Scheduler:
     ) -> None:
         self._controller = controller
         self._acceptance = acceptance
+        self._proposals = Proposals(acceptance, alternatives)
         self._max_drafts = max_drafts
         self._rows = rows
         self._branching = branching
@@ -76,9 +79,8 @@ class Scheduler:
         self._open_round(depth, now, limit)
 
     def offer(self, source: Source, parent: Node, chain: Sequence[Candidate]) -> None:
-        """A source proposes a chain of tokens after `parent`."""
-        for candidate in chain:
-            parent = self._propose(source, parent, candidate)
+        """A source that needs no model proposes a chain of tokens after `parent`."""
+        self._proposals.offer(source, parent, chain)
 
     def next_batch(self, now: float, *, can_wait: bool) -> list[Node] | Wait:
         """The drafts that the idle target shall verify now, or how long to wait for more.
@@ -102,6 +104,7 @@ class Scheduler:
             self.prepared,
             [chance for chance, _ in likeliest],
             self._replays,
+            self._unchecked(path),
         )
         decision = self._controller.plan(outlook)
         if isinstance(decision, Wait):
@@ -128,7 +131,7 @@ class Scheduler:
         self._controller.costs.observe_verify(
             len(drafts) + 1, self._depth, cost, contended=self._beside
         )
-        self._learn(tokens)
+        self._proposals.learn(self._tree.root, tokens)
         self._controller.finished(round_, seconds, len(drafts), len(tokens), self._depth)
         if drafts:
             self._usual_drafts += (1 - _MEMORY) * (len(drafts) - self._usual_drafts)
@@ -170,16 +173,28 @@ class Scheduler:
         if not (self._started and self.drafting) or self._resting:
             return []
         tip = self._tree.tip
-        awaited = [tip] if self._wanted and _is_open(tip) else []
         if not self._controller.overlaps(self._usual_drafts, self._hit_rate, self._depth):
             # What the target does not wait for would only slow it down.
-            return awaited if len(self._tree.best_path()) < self._wanted else []
+            return self._awaited()
         # A further row delays the others by its cost, which hurts more while the target waits.
         row = self._controller.costs.table.draft_row
         least = max(_WORTH_DRAFTING, row if self._verifying is not None else 1.5 * row)
         depth = _AHEAD * self._max_drafts
         leaves = [node for _, node in self._tree.leaves(least, depth)]
-        return ([] if tip in leaves else awaited) + leaves[: self._rows]
+        awaited = [tip] if self._wanted and _is_open(tip) and tip not in leaves else []
+        return awaited + leaves[: self._rows]
+
+    def _awaited(self) -> list[Node]:
+        """What the drafter must look past until so many drafts as wanted are ready and checked."""
+        if not self._wanted:
+            return []
+        path = [self._tree.root, *self._tree.best_path()][: self._wanted]
+        return [node for node in path if _is_open(node)][: self._rows]
+
+    def _unchecked(self, path: Sequence[Node]) -> int:
+        """How many drafts at the end of the path the drafter was not asked for."""
+        looked = list(takewhile(lambda node: node.expanded, (self._tree.root, *path[:-1])))
+        return len(path) - min(len(looked), len(path))
 
     def expanded(self, node: Node, candidates: Sequence[Candidate]) -> bool:
         """The drafter looked past `node`; False if the node has meanwhile been dropped."""
@@ -187,13 +202,7 @@ class Scheduler:
         if not self._tree.holds(node):
             return False
         node.expanded = True
-        if not candidates:
-            return True
-        first = self._propose(Source.DRAFTER, node, candidates[0])
-        model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
-        for rank, other in enumerate(candidates[1 : self.alternatives + 1], start=1):
-            share = (1 - first.probability) * model.share(rank)
-            self._tree.add(node, other.token, share, Source.DRAFTER).rank = rank
+        self._proposals.answer(node, candidates)
         return True
 
     def _growth(self, survival: Sequence[float]) -> float:
@@ -212,30 +221,6 @@ class Scheduler:
         self._depth = depth
         self._limit = min(limit, self._max_drafts)
         self._round_began = now
-
-    def _propose(self, source: Source, parent: Node, candidate: Candidate) -> Node:
-        model = self._acceptance.source(source, len(candidate.features))
-        probability = model.probability(candidate.features)
-        return self._tree.add(parent, candidate.token, probability, source, candidate.features)
-
-    def _learn(self, tokens: Sequence[int]) -> None:
-        """Compare what was proposed with what was emitted, verified or not, up to a surprise."""
-        node: Node | None = self._tree.root
-        for token in tokens:
-            if node is None or not node.children:
-                return
-            for child in node.children.values():
-                if child.features is not None:
-                    model = self._acceptance.source(child.source, len(child.features))
-                    model.learn(child.features, child.token == token)
-            self._learn_rank(node, token)
-            node = node.children.get(token)
-
-    def _learn_rank(self, node: Node, token: int) -> None:
-        child = node.children.get(token)
-        if child is not None and child.rank:
-            model = self._acceptance.source(Source.DRAFTER, N_FEATURES)
-            model.learn_rank(child.rank)
 
 
 def _is_open(node: Node) -> bool:

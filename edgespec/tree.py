@@ -22,18 +22,17 @@ class Candidate:
 class Node:
     """One proposed token. `probability` is that of being emitted, given that its parent was.
 
-    `features` are what the acceptance model judged it by; None for the root and for nodes whose
-    probability was derived from a sibling's: alternative number `rank` to the drafter's first
-    choice, 0 for all others. `expanded` means that the drafter has looked past
-    this node, so its children are all that it proposes here.
+    `judge` names the acceptance model that it comes from, and `features` are what that model judged
+    by. `expanded` means that the drafter has looked past this node, so its children are all that it
+    proposes here.
     """
 
     token: int
     parent: "Node | None" = None
     probability: float = 1.0
     source: Source = Source.TARGET
-    features: Features | None = None
-    rank: int = 0
+    judge: str = ""
+    features: Features = ()
     expanded: bool = False
     expanding: bool = False
     children: dict[int, "Node"] = field(default_factory=dict)
@@ -58,23 +57,6 @@ class DraftTree:
 
     def __init__(self, token: int) -> None:
         self.root = Node(token)
-
-    def add(
-        self,
-        parent: Node,
-        token: int,
-        probability: float,
-        source: Source,
-        features: Features | None = None,
-    ) -> Node:
-        """Propose `token` after `parent`; two sources that agree make one node, the likelier."""
-        known = parent.children.get(token)
-        if known is None:
-            known = Node(token, parent, probability, source, features)
-            parent.children[token] = known
-        elif probability > known.probability:
-            known.probability, known.source, known.features = probability, source, features
-        return known
 
     def best_path(self) -> list[Node]:
         """From the root, the likeliest child each time; the root itself not included."""

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from edgespec import measurements, own_files, paths
 from edgespec.errors import ModelFileError
-from edgespec.protocols import ContextOptions, ModelOptions, backend
+from edgespec.gguf_header import read_header
+from edgespec.pooling import embeds
+from edgespec.protocols import ContextOptions, Embedding, ModelOptions, Row, backend
 
 _CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
 _GLANCE = 0.05
@@ -77,9 +79,15 @@ def _try(file: Path, keep_waiting: Callable[[], bool]) -> int | None:
 def _main(file: Path) -> None:
     """Load `file` and decode a few tokens, on the processor and for nobody."""
     model = backend("llamacpp")(file, ModelOptions(threads=1, repack=False))
-    context = model.context(ContextOptions(n_ctx=_TOKENS))
     tokens = model.tokenizer.encode(_TEXT, add_special=True, parse_special=True)
-    context.decode(tokens[:_TOKENS], 0, outputs=1)
+    header = read_header(file, generates=False)
+    if embeds(header):
+        assert isinstance(model, Embedding)
+        room = min(_TOKENS, header.context_length)
+        rows = [Row(token, position, 0, True) for position, token in enumerate(tokens[:room])]
+        model.embeddings(room, room).decode(rows)
+    else:
+        model.context(ContextOptions(n_ctx=_TOKENS)).decode(tokens[:_TOKENS], 0, outputs=1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from tests.offline import sitecustomize
 # Workers that spin between two operations bring each other to a halt on cores that are busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Programs that a shell starts in the background, or by nohup, are to ignore these; the tests' are not.
+# Programs that a shell starts in the background, or by nohup, are to ignore these; those under test
+# are not.
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)

@@ -290,3 +290,44 @@ def _mamba(writer: gguf.GGUFWriter, weights: Weights, block: str, d: int) -> Non
     writer.add_tensor(f"{block}.ssm_a", decay)
     weights.plain(f"{block}.ssm_d", inner)
     weights.matrix(f"{block}.ssm_out", d, inner)
+
+
+def bert_gguf(
+    path: Path,
+    *,
+    pooling: gguf.PoolingType = gguf.PoolingType.MEAN,
+    vocab: int = 320,
+    context: int = 64,
+    seed: int = 0,
+) -> Path:
+    """An encoder, which makes embeddings and generates nothing. Returns `path`."""
+    n_layer, d, heads, ff = 2, 64, 4, 128
+    writer = _writer(path, "bert", Vocabulary.of_size(vocab), context)
+    writer.add_block_count(n_layer)
+    writer.add_embedding_length(d)
+    writer.add_feed_forward_length(ff)
+    writer.add_head_count(heads)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(pooling)
+    writer.add_token_type_count(2)
+    weights = Weights(writer, seed, Quant.F32)
+    weights.matrix("token_embd", vocab, d)
+    weights.matrix("token_types", 2, d)
+    weights.matrix("position_embd", context, d)
+    _norm(weights, "token_embd_norm", d)
+    for layer in range(n_layer):
+        block = f"blk.{layer}"
+        _attention(weights, block, d, d)
+        _norm(weights, f"{block}.attn_output_norm", d)
+        weights.matrix(f"{block}.ffn_up", ff, d)
+        weights.matrix(f"{block}.ffn_down", d, ff)
+        _norm(weights, f"{block}.layer_output_norm", d)
+    _save(writer)
+    return path
+
+
+def _norm(weights: Weights, name: str, size: int) -> None:
+    """One that subtracts the mean, too."""
+    weights.ones(name, size)
+    weights.plain(f"{name}.bias", size)

@@ -1,7 +1,7 @@
 """One line of JSON, read strictly: whatever is wrong with it is told with its column."""
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from math import isinf
 from typing import Any
@@ -103,12 +103,13 @@ def _unusable(value: object, path: Path) -> tuple[Path, str] | None:
     if isinstance(value, _Unusable):
         known = value.what in ("NaN", "Infinity", "-Infinity")
         return path, f"{value.what} is not JSON" if known else value.what
-    items: Mapping[Any, Any] = {}
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
-        items = value
+        items = value.items()
     elif isinstance(value, list):
-        items = dict(enumerate(value))
-    return next((found for key in items if (found := _unusable(items[key], (*path, key)))), None)
+        items = enumerate(value)
+    inner = ((key, item) for key, item in items if isinstance(item, dict | list | _Unusable))
+    return next((found for key, item in inner if (found := _unusable(item, (*path, key)))), None)
 
 
 def _walk(text: str, at: int, path: Path) -> Generator[tuple[Path, int], None, int]:

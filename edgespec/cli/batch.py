@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edgespec.cli import diagnostics
 from edgespec.cli.batch_view import Stdout, totals, view
@@ -148,6 +149,8 @@ def batch(
         raise click.UsageError("--grammar and --json-schema exclude each other")
     if crew.workers is not None and crew.ray is not None:
         raise click.UsageError("--workers and --ray exclude each other")
+    if (crew.workers or 1) > 1 or crew.ray is not None:
+        _require_own_devices()
     if raw and system is not None:
         raise click.UsageError("--raw and --system exclude each other")
     if as_json and output == _STREAM:
@@ -167,6 +170,13 @@ def batch(
     path = _regular(output)
     files = _Files(source, path, form, order, strict, as_json)
     _Command(files, model, crew, settings, seeded=sampling.seed is not None).run(stats=stats)
+
+
+def _require_own_devices() -> None:
+    """Raise UsageError for --rpc: its workers serve one process, and there will be several."""
+    source = click.get_current_context().get_parameter_source("rpc")
+    if source not in (None, ParameterSource.DEFAULT):
+        raise click.UsageError("--rpc is for a batch in one process: without --workers and --ray")
 
 
 def _regular(output: str) -> Path | None:

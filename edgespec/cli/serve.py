@@ -1,10 +1,10 @@
 """`edgespec serve`: models for programs that speak OpenAI's API."""
 
 import signal
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -15,8 +15,12 @@ from edgespec.cli.options import ENVIRONMENT, ModelSettings, model_options
 if TYPE_CHECKING:
     from socket import socket
 
-    from edgespec.server.metrics import Metrics
+    from edgespec.embedder import Embedder
+    from edgespec.server.app import App
     from edgespec.server.served import Served
+    from edgespec.server.shelf import Loaded
+
+    _Loaded = TypeVar("_Loaded", bound=Loaded)
 
 _PORT = 8642
 
@@ -76,11 +80,8 @@ def serve(
 ) -> None:
     """Serve a model to programs that speak OpenAI's API, until Ctrl+C."""
     try:
-        from edgespec.server.app import App
-        from edgespec.server.metrics import Metrics
         from edgespec.server.serving import Doors, bind, is_loopback
         from edgespec.server.serving import serve as run
-        from edgespec.server.shelf import Shelf
     except ImportError as error:
         raise click.ClickException(
             f'serving needs {error.name}; pip install "edgespec[server]"'
@@ -90,14 +91,12 @@ def serve(
         raise click.UsageError("--no-api-key goes with a loopback --host and without --api-key")
     with closing(bind(host, port)) as listener:
         doors = Doors(None if no_api_key else api_key or _key(), (host, *allow_host))
-        metrics, interrupts = Metrics(), Interrupts()
         models = [model, *(replace(model, model=name, drafter=None) for name in also)]
-        loads = dict(_load(settings, parallel, queue, metrics, interrupts) for settings in models)
-        _announce(", ".join(loads), listener, exposed=not is_loopback(host))
-        with interrupts:
-            loaded = next(iter(loads.values()))()
-        with closing(loaded):
-            app = App(Shelf(loads, loaded), metrics, _failed)
+        stock = _Stock(parallel, queue)
+        for settings in models:
+            stock.add(settings)
+        _announce(", ".join(stock.names), listener, exposed=not is_loopback(host))
+        with stock.opened() as app:
             _until_ctrl_c(lambda: run(app, listener, doors))
 
 
@@ -129,26 +128,84 @@ def _key() -> str:
     return key
 
 
-def _load(
-    settings: ModelSettings,
-    parallel: int,
-    queue: int,
-    metrics: "Metrics",
-    interrupts: Interrupts,
-) -> "tuple[str, Callable[[], Served]]":
-    """A model's name, and how to load it. Raises ModelUnavailable if there is no such model."""
-    from edgespec.cli.session import open_parts
-    from edgespec.matchmaking import best_pair
-    from edgespec.server.served import Served
+class _Stock:
+    """The models to serve, by name: those that answer, and those that make embeddings."""
 
-    speculate = not settings.no_speculate
-    name = best_pair(settings.model, settings.drafter, speculate=speculate).name
+    def __init__(self, parallel: int, queue: int) -> None:
+        from edgespec.server.metrics import Metrics
+        from edgespec.server.turns import Turns
 
-    def load() -> Served:
-        parts = open_parts(settings, interrupts, parallel, alone=True)
-        return Served(name, parts, parallel, queue, metrics, speculate=speculate)
+        self._parallel = parallel
+        self._queue = queue
+        self._metrics = Metrics()
+        self._turns = Turns()
+        self._interrupts = Interrupts()
+        self._answering: dict[str, Callable[[], Served]] = {}
+        self._embedding: dict[str, Callable[[], Embedder]] = {}
 
-    return name, load
+    @property
+    def names(self) -> list[str]:
+        """Of all models."""
+        return [*self._answering, *self._embedding]
+
+    def add(self, settings: ModelSettings) -> None:
+        """Find a model. Raises ModelUnavailable if there is no such model."""
+        from edgespec.embedder import load_embedder, look_at
+        from edgespec.matchmaking import best_pair
+
+        name, embeds = look_at(settings.model)
+        if embeds:
+            if settings.drafter:
+                raise click.UsageError(f"{name} makes embeddings, for which nothing is drafted")
+            self._embedding[name] = lambda: load_embedder(
+                settings.model,
+                context=settings.context or 0,
+                threads=settings.threads or 0,
+                turn=self._turns,
+            )
+            return
+        speculate = not settings.no_speculate
+        best_pair(settings.model, settings.drafter, speculate=speculate)
+        self._answering[name] = lambda: self._served(name, settings)
+
+    @contextmanager
+    def opened(self) -> "Iterator[App]":
+        """With the first model of either kind loaded."""
+        from edgespec.server.app import App
+        from edgespec.server.embedding import Embeddings
+        from edgespec.server.shelf import Shelf
+
+        with ExitStack() as stack:
+            with self._interrupts:
+                served = _first(self._answering, stack)
+                embedder = _first(self._embedding, stack)
+                self._interrupts.check()
+            answering = Shelf(self._answering, served)
+            embeddings = Embeddings(Shelf(self._embedding, embedder), self._parallel + self._queue)
+            yield App(answering, embeddings, self._metrics, _failed)
+
+    def _served(self, name: str, settings: ModelSettings) -> "Served":
+        from edgespec.cli.session import open_parts
+        from edgespec.server.served import Served
+
+        with self._turns:  # Loading may measure.
+            parts = open_parts(settings, self._interrupts, self._parallel, alone=True)
+        return Served(
+            name,
+            parts,
+            self._parallel,
+            self._queue,
+            self._metrics,
+            self._turns,
+            speculate=not settings.no_speculate,
+        )
+
+
+def _first(loads: "Mapping[str, Callable[[], _Loaded]]", stack: ExitStack) -> "_Loaded | None":
+    """The first of the models, loaded until the end, if there is one."""
+    for load in loads.values():
+        return stack.enter_context(closing(load()))
+    return None
 
 
 def _failed(error: Exception) -> str:

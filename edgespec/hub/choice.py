@@ -147,7 +147,7 @@ class Chooser:
     def _look(self, model: RemoteModel, repository: Repository, room: Room) -> Chosen:
         here = self._library.find(model.name)
         if here and here.complete and here.digests == tuple(file.sha256 for file in model.files):
-            header = read_header(here.path)
+            header = read_header(here.path, generates=False)
         else:
             header = read_remote_header(self._hub, model, self._library.folder, self._stop)
         return Chosen(model, repository.licence, header, room.needs(header))

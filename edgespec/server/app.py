@@ -7,11 +7,12 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Iterator,
     Sequence,
 )
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,13 +23,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edgespec.batch.strict_json import Fault, decode_line, parse_object
-from edgespec.errors import ModelUnavailable
+from edgespec.errors import BackendError, ModelUnavailable
 from edgespec.server import limits
 from edgespec.server.access import Access
 from edgespec.server.answering import Answering, prepare
 from edgespec.server.asking import Asked, read_asked
+from edgespec.server.embedding import Embeddings, read_wanted
 from edgespec.server.line import LineFull
 from edgespec.server.metrics import Metrics
+from edgespec.server.served import Served
 from edgespec.server.shelf import Shelf, UnknownModel
 from edgespec.server.writing import Choice, Writer, encode, event, failure
 
@@ -36,6 +39,8 @@ _RETRY = "2"
 """Seconds after which a client that was turned away may ask again."""
 _JSON = "application/json"
 _STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+_Reply = TypeVar("_Reply")
 
 OnFailure = Callable[[Exception], str]
 """Told of a failure that nobody foresaw; returns what to say about it."""
@@ -54,8 +59,15 @@ class _Refused(Exception):
 class App:
     """What is behind each path."""
 
-    def __init__(self, shelf: Shelf, metrics: Metrics, on_failure: OnFailure) -> None:
+    def __init__(
+        self,
+        shelf: Shelf[Served],
+        embeddings: Embeddings,
+        metrics: Metrics,
+        on_failure: OnFailure,
+    ) -> None:
         self._shelf = shelf
+        self._embeddings = embeddings
         self._metrics = metrics
         self._on_failure = on_failure
 
@@ -84,6 +96,7 @@ class App:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         yield
         await self._shelf.close()
+        await self._embeddings.shelf.close()
 
     async def _chat(self, request: Request) -> Response:
         return await self._answer(request, completion=False)
@@ -92,21 +105,25 @@ class App:
         return await self._answer(request, completion=True)
 
     async def _embed(self, request: Request) -> Response:
-        asked = await _body(request)
-        name = str(asked.get("model"))
-        if name not in self._shelf.names:
-            raise _Refused(404, f"there is no model {name[:100]!r} here", "model")
-        raise _Refused(400, f"{name} generates text; it has no embeddings here", "model")
+        with self._refusing():
+            wanted = read_wanted(await _body(request))
+            if wanted.model in self._shelf.names:
+                raise Fault(f"{wanted.model} generates text; it has no embeddings", ("model",))
+            reply = self._embeddings.reply(wanted)
+            return _json(await _unless_gone(request, reply))
 
     async def _models(self, _: Request) -> Response:
-        listed = [_listing(name) for name in self._shelf.names]
-        return _json({"object": "list", "data": listed})
+        return _json({"object": "list", "data": [_listing(name) for name in self._names]})
 
     async def _model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in self._shelf.names:
+        if name not in self._names:
             raise _Refused(404, f"there is no model {name[:100]!r} here", "model")
         return _json(_listing(name))
+
+    @property
+    def _names(self) -> list[str]:
+        return [*self._shelf.names, *self._embeddings.shelf.names]
 
     async def _health(self, _: Request) -> Response:
         loaded = self._shelf.loaded
@@ -121,10 +138,10 @@ class App:
 
     async def _answer(self, request: Request, *, completion: bool) -> Response:
         data = await _body(request)
-        try:
+        with self._refusing():
             asked = read_asked(data, completion=completion)
-        except Fault as fault:
-            raise _faulty(fault) from None
+            if asked.model in self._embeddings.shelf.names:
+                raise Fault(f"{asked.model} makes embeddings; it has no answers", ("model",))
         replies = self._replies(asked, asked.client or _client(request), completion=completion)
         # What is wrong with a request is found before the first reply, and has a status.
         first = await _unless_gone(request, anext(replies))
@@ -137,7 +154,7 @@ class App:
         self, asked: Asked, client: str, *, completion: bool
     ) -> AsyncGenerator[bytes]:
         """The whole reply, or a stream's events, of which the first comes when all is in order."""
-        try:
+        with self._refusing():
             async with self._shelf.use(asked.model) as served:
                 requests = await prepare(served, asked)
                 writer = Writer(asked, served.piece, completion=completion)
@@ -148,14 +165,23 @@ class App:
                             yield reply
                     else:
                         yield await _whole(answering, choices, writer)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turn what is wrong with a request into the status that tells it."""
+        try:
+            yield
         except UnknownModel as error:
-            raise _Refused(404, str(error), "model") from None
+            known = f"{error}; there is {', '.join(self._names)}"
+            raise _Refused(404, known, "model") from None
         except ModelUnavailable as error:
             raise _Refused(503, str(error), "model") from None
         except Fault as fault:
-            raise _faulty(fault) from None
+            raise _Refused(400, fault.message, ".".join(map(str, fault.path)) or None) from None
         except LineFull as error:
             raise _Refused(429, str(error)) from None
+        except BackendError as error:
+            raise _Refused(500, str(error)) from None
 
     async def _failed(self, _: Request, error: Exception) -> Response:
         return _json(failure(self._on_failure(error), "server_error"), 500)
@@ -221,13 +247,14 @@ async def _body(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise _Refused(408, "the body did not arrive in time") from None
     try:
-        return parse_object(decode_line(bytes(data)))
+        # A large one takes a while, in which the streams go on.
+        return await asyncio.to_thread(lambda: parse_object(decode_line(bytes(data))))
     except Fault as fault:
         place = f" (column {fault.column})" if fault.column else ""
         raise _Refused(400, f"the body is no JSON object: {fault.message}{place}") from None
 
 
-async def _unless_gone(request: Request, reply: Awaitable[bytes]) -> bytes:
+async def _unless_gone(request: Request, reply: Awaitable[_Reply]) -> _Reply:
     """The reply. Raises ClientDisconnect, and gives it up, if nobody waits for it any more."""
     replying = asyncio.ensure_future(reply)
     gone = asyncio.ensure_future(_gone(request))
@@ -251,10 +278,6 @@ def _client(request: Request) -> str:
     """Whom turns are counted for, if the body does not say: a program on a machine."""
     host = request.client.host if request.client else ""
     return f"{host} {request.headers.get('user-agent', '')}"
-
-
-def _faulty(fault: Fault) -> _Refused:
-    return _Refused(400, fault.message, ".".join(map(str, fault.path)) or None)
 
 
 async def _refused(_: Request, error: _Refused) -> Response:

@@ -16,6 +16,7 @@ from edgespec.protocols import OrderedContext
 from edgespec.server.job import Broken, Job, News
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics
+from edgespec.server.turns import Turns
 
 _USUAL = 256.0
 """Tokens of an answer of which nothing is known."""
@@ -27,7 +28,8 @@ class Dispatcher:
 
     A single answer runs on the engine, whose drafter works beside the target. When a second one
     comes, the engine's context is lent to a batcher, which goes on where the engine was; when one
-    is left, the engine goes on where the batcher was. What is emitted depends on neither.
+    is left, the engine goes on where the batcher was. What is emitted depends on neither. Others
+    that wait for `turns` get one between two steps.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Dispatcher:
         width: int,
         line: Line,
         metrics: Metrics,
+        turns: Turns,
         *,
         speculate: bool,
     ) -> None:
@@ -46,6 +49,7 @@ class Dispatcher:
         self._width = width
         self._line = line
         self._metrics = metrics
+        self._turns = turns
         self._speculate = speculate
         self._monitor = Condition()
         self._alone: Job | None = None
@@ -104,7 +108,7 @@ class Dispatcher:
 
     def _work(self) -> None:
         """Answer until there is nothing left to do; batches of other processes rest meanwhile."""
-        with priority.claimed():
+        with priority.claimed(), self._turns:
             self._admit()
             while self._active and not self._closed:
                 if self._context and len(self._active) > 1:
@@ -176,6 +180,7 @@ class Dispatcher:
                 self._parts,
                 context,
                 self._width,
+                self._turns.now,
                 speculate=self._speculate,
                 held=tuple(held),
                 prompt=self._prompt,
@@ -199,6 +204,7 @@ class Dispatcher:
                     batcher.add(tasks[job])
             if len(self._active) < 2:
                 break
+            self._turns.give_way()
             try:
                 outcomes = batcher.step()
             except Aborted:
@@ -238,6 +244,7 @@ class Dispatcher:
 
     def _count_round(self, round_: Round) -> None:
         self._metrics.stepped(round_.drafted, 1)
+        self._turns.give_way()
 
     def _tell(self, job: Job, news: News) -> None:
         if isinstance(news, Token):

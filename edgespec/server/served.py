@@ -10,6 +10,7 @@ from edgespec.parts import Parts
 from edgespec.server.dispatcher import Dispatcher
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics
+from edgespec.server.turns import Turns
 from edgespec.sources.suffix import SuffixMatch
 
 
@@ -23,16 +24,17 @@ class Served:
         width: int,
         waiting: int,
         metrics: Metrics,
+        turns: Turns,
         *,
         speculate: bool,
     ) -> None:
         self.name = name
         self.n_ctx = parts.n_ctx
         self._target = parts.target
-        self._engine = parts.engine([SuffixMatch()] if speculate else [])
+        self._engine = parts.engine([SuffixMatch()] if speculate else [], clock=turns.now)
         self._preparer = Preparer(parts.target, parts.n_ctx, speculate=speculate)
         self.dispatcher = Dispatcher(
-            parts, self._engine, width, Line(waiting), metrics, speculate=speculate
+            parts, self._engine, width, Line(waiting), metrics, turns, speculate=speculate
         )
         self._lock = Lock()
         self._closed = False

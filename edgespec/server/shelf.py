@@ -3,28 +3,40 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Generic, Protocol, TypeVar
 
 from edgespec.errors import EdgespecError
-from edgespec.server.served import Served
 
-Load = Callable[[], Served]
+
+class Loaded(Protocol):
+    """A model in memory."""
+
+    name: str
+
+    def close(self) -> None:
+        """Free it."""
+
+
+_Loaded = TypeVar("_Loaded", bound=Loaded)
 
 
 class UnknownModel(EdgespecError):
     """No model on the shelf has the name that was asked for."""
 
 
-class Shelf:
+class Shelf(Generic[_Loaded]):
     """Loads a model when it is asked for, once nobody uses the one before. Used by one loop.
 
     Who asks for the loaded model while others wait for another one waits behind them: nobody can
     keep a model loaded for ever.
     """
 
-    def __init__(self, loads: Mapping[str, Load], loaded: Served) -> None:
+    def __init__(
+        self, loads: Mapping[str, Callable[[], _Loaded]], loaded: _Loaded | None = None
+    ) -> None:
         self._loads = loads
-        self._loaded: Served | None = loaded
-        self._loading: asyncio.Future[Served] | None = None
+        self._loaded = loaded
+        self._loading: asyncio.Future[_Loaded] | None = None
         self._users = 0
         self._turn = asyncio.Lock()
         self._idle = asyncio.Event()
@@ -36,17 +48,15 @@ class Shelf:
         return list(self._loads)
 
     @property
-    def loaded(self) -> Served | None:
+    def loaded(self) -> _Loaded | None:
         """The model that is loaded."""
         return self._loaded
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[Served]:
+    async def use(self, name: str) -> AsyncIterator[_Loaded]:
         """Inside, the model stays loaded. Raises UnknownModel, and what loading raises."""
         if name not in self._loads:
-            raise UnknownModel(
-                f"there is no model {name[:100]!r} here", f"there is {', '.join(self._loads)}"
-            )
+            raise UnknownModel(f"there is no model {name[:100]!r} here")
         async with self._turn:
             served = await self._switch(name)
             self._users += 1
@@ -67,7 +77,7 @@ class Shelf:
             served, self._loaded = self._loaded, None
             await asyncio.to_thread(served.close)
 
-    async def _switch(self, name: str) -> Served:
+    async def _switch(self, name: str) -> _Loaded:
         if self._loading:  # Whoever asked for that one went away meanwhile.
             await asyncio.wait([self._loading])
             self._keep()

@@ -128,6 +128,41 @@ def test_a_worker_ends_on_ctrl_c_and_its_port_is_its_own(worker: Worker) -> None
 
 
 @needs_rpc
+@pytest.mark.parametrize("crew", [("--workers", "2"), ("--ray", "auto")])
+def test_a_worker_serves_one_process(worker: Worker, tmp_path: Path, crew: tuple[str, str]) -> None:
+    rows, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    rows.write_text("hello\n")
+    done = edgespec("batch", str(rows), "-o", str(output), *worker.options, *crew)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--rpc is for a batch in one process" in done.stderr
+    assert not output.exists()
+
+
+@needs_rpc
+def test_a_worker_lost_in_a_batch_is_one_line(worker: Worker, tmp_path: Path) -> None:
+    rows, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    prompts = [{"id": n, "prompt": f"def area_{n}(a):", "max_tokens": 150} for n in range(8)]
+    rows.write_text("\n".join(map(json.dumps, prompts)))
+    command = ("batch", str(rows), "-o", str(output), *PLAIN)
+    with subprocess.Popen(
+        [*COMMAND, *command, *worker.options, "--parallel", "2"],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while not (output.exists() and output.read_bytes()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        worker.end(signal.SIGKILL)
+        stderr = process.communicate(timeout=PATIENCE)[1].decode()
+    assert process.returncode == 1
+    assert stderr.startswith(f"edgespec: error: the layers on RPC0 ({worker.endpoint}) are lost")
+    assert len(stderr.splitlines()) == 1
+    assert edgespec(*command).returncode == 0
+    assert [row for row, _, _ in texts(output)] == list(range(8))
+
+
+@needs_rpc
 def test_two_workers_can_be_used_as_one(worker: Worker) -> None:
     other = Worker()
     with other.process:

@@ -20,6 +20,7 @@ from edgespec.batch.rows import Settings
 from edgespec.batch.source import open_source
 from edgespec.batch.strict_json import Fault
 from edgespec.errors import EdgespecError, InvalidInput, ModelFileError
+from edgespec.gguf_checks import check_generates
 from edgespec.gguf_header import read_parts
 from edgespec.hub import exports, names, quants
 from edgespec.hub.client import Hub
@@ -30,6 +31,7 @@ from edgespec.protocols import Model, ModelOptions, backend
 from edgespec.snapshots import SnapshotStore
 from edgespec.store.exchange import from_json
 from edgespec.store.store import Store
+from tests.fuzz import serving
 
 _HUGE = 1 << 40
 """Bytes that a GGUF claims to have, so that its header alone decides."""
@@ -101,7 +103,7 @@ def open_file(data: bytes) -> Iterator[str]:
 
 def _gguf(data: bytes) -> None:
     with suppress(ModelFileError):
-        read_parts([(Path("model.gguf"), BytesIO(data), _HUGE)])
+        check_generates(read_parts([(Path("model.gguf"), BytesIO(data), _HUGE)]))
 
 
 def _onnx(data: bytes) -> None:
@@ -202,6 +204,11 @@ TARGETS: Mapping[str, Target] = {
     "machine": Target(_machine, (*_TOML, b"memory", b"GiB", b"[[devices]]", b"cores", b"GB/s")),
     "rows": Target(_rows, (*_JSON, b"\n", b'"prompt"', b'"messages"', b'"n"', b'"stop"', b'"id"')),
     "openai": Target(_openai, (*_JSON, b'"body"', b'"custom_id"', b'"method"', b'"url"')),
+    "body": Target(serving.body, (*_JSON, b'"model"', b'"input"', b'"tools"', b'"logprobs"')),
+    "headers": Target(serving.headers, (b"host: ", b"origin: ", b"\n", b"http://", b"[::1]", b":")),
+    "calls": Target(
+        serving.calls, (*_JSON, b"<tool_call>", b"</tool_call>", b'"name"', b"<", b"\n")
+    ),
     "gguf": Target(_gguf, (*_BINARY, b"GGUF\3\0\0\0", b"general.architecture", b"llama")),
     "onnx": Target(_onnx, (*_BINARY, b"\x3a", b"\x0a", b"past_key_values.", b"location")),
     "conversation": Target(_conversation, (*_JSON, b'"parent"', b'"role"', b'"leaf"', b'"facts"')),

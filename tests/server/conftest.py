@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import edgespec
+from tests.ggufs import bert_gguf
 from tests.server.process import KEY, Serving, serving
 
 TOOLS_TEMPLATE = (
@@ -35,10 +36,17 @@ def tooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder with random weights."""
+    return bert_gguf(tmp_path_factory.mktemp("embedder") / "embedder.gguf")
+
+
+@pytest.fixture(scope="session")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, kept_home: Path, tooled: Path
+    tmp_path_factory: pytest.TempPathFactory, kept_home: Path, tooled: Path, embedder: Path
 ) -> Iterator[Serving]:
     """A server that all tests may ask."""
-    options = ("--api-key", KEY, "--parallel", "4", "--also", str(tooled))
+    models = ("--also", str(tooled), "--also", str(embedder))
+    options = ("--api-key", KEY, "--parallel", "4", *models)
     with serving(tmp_path_factory.mktemp("server"), kept_home, *options) as running:
         yield running

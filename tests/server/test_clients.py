@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
@@ -164,14 +165,36 @@ def test_openai_has_tools_called(client: openai.OpenAI) -> None:
     assert reply.usage.completion_tokens <= 5
 
 
+def test_openai_embeds_texts(client: openai.OpenAI) -> None:
+    texts = ["one", "another text", "one"]
+    encoded = client.embeddings.create(model="embedder", input=texts)
+    plain = client.embeddings.create(
+        model="embedder", input=texts, encoding_format="float", dimensions=64
+    )
+    assert [one.embedding for one in encoded.data] == [one.embedding for one in plain.data]
+    assert [one.index for one in plain.data] == [0, 1, 2]
+    vectors = np.array([one.embedding for one in plain.data])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert vectors[0] @ vectors[2] > 0.999 > vectors[0] @ vectors[1]
+    tokens = client.embeddings.create(model="embedder", input=[[1, 2, 3], [4]])
+    assert tokens.usage.prompt_tokens == tokens.usage.total_tokens == 4
+    assert len(tokens.data) == 2
+
+
 def test_openai_is_told_what_is_wrong(client: openai.OpenAI, server: Serving) -> None:
     names = [model.id for model in client.models.list()]
-    assert names == ["nano", "tooled"]
-    with pytest.raises(openai.NotFoundError, match="there is nano, tooled"):
+    assert names == ["nano", "tooled", "embedder"]
+    with pytest.raises(openai.NotFoundError, match="there is nano, tooled, embedder"):
         client.chat.completions.create(model="gpt", messages=QUESTION)
     with pytest.raises(openai.BadRequestError, match="no embeddings") as refused:
         client.embeddings.create(model="nano", input="text")
     assert refused.value.param == "model"
+    with pytest.raises(openai.BadRequestError, match="embedder makes embeddings"):
+        client.chat.completions.create(model="embedder", messages=QUESTION)
+    with pytest.raises(openai.BadRequestError, match="a text has 101 tokens, the model takes 64"):
+        client.embeddings.create(model="embedder", input="x" * 101)
+    with pytest.raises(openai.BadRequestError, match="vectors of 64 dimensions"):
+        client.embeddings.create(model="embedder", input="text", dimensions=32)
     with pytest.raises(openai.BadRequestError, match="no tools"):
         client.chat.completions.create(model="nano", messages=QUESTION, tools=[WEATHER])
     with pytest.raises(openai.BadRequestError, match="temperature"):
@@ -183,7 +206,7 @@ def test_openai_is_told_what_is_wrong(client: openai.OpenAI, server: Serving) ->
         stranger.models.list()
 
 
-def test_litellm_streams_what_it_gets_whole(server: Serving) -> None:
+def test_litellm_streams_what_it_gets_whole_and_embeds(server: Serving) -> None:
     code = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
@@ -192,15 +215,19 @@ asked = json.loads(sys.argv[1])
 whole = litellm.completion(**asked)
 chunks = litellm.completion(**asked, stream=True)
 pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
-print(json.dumps([whole.choices[0].message.content, "".join(pieces)]))
+where = {name: asked[name] for name in ("api_base", "api_key")}
+found = litellm.embedding(model="openai/embedder", input=["one", "two"], **where)
+sizes = [len(one["embedding"]) for one in found.data]
+print(json.dumps([whole.choices[0].message.content, "".join(pieces), sizes]))
 """
     asked = {"model": "openai/nano", "messages": QUESTION, "seed": 3, "max_tokens": 20}
     asked |= {"api_base": f"{server.url}/v1", "api_key": KEY}
     done = _run(
         [sys.executable, "-c", code, json.dumps(asked)], LITELLM_LOCAL_MODEL_COST_MAP="True"
     )
-    whole, streamed = json.loads(done.splitlines()[-1])
+    whole, streamed, sizes = json.loads(done.splitlines()[-1])
     assert whole == streamed
+    assert sizes == [64, 64]
     assert (
         whole
         == server.chat(str(QUESTION[0]["content"]), seed=3, max_tokens=20)["choices"][0]["message"][

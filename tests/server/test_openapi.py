@@ -1,5 +1,6 @@
 """No input makes the server fail: schemathesis, on the server's own description."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,16 @@ _CHECKS = (
 )
 
 
-def test_no_input_makes_it_fail(tmp_path: Path, kept_home: Path) -> None:
+def test_no_input_makes_it_fail(tmp_path: Path, kept_home: Path, embedder: Path) -> None:
     # A small context, because an answer may go on to its end.
-    with serving(tmp_path, kept_home, "--api-key", KEY, "--context", "256") as server:
+    options = ("--api-key", KEY, "--context", "256", "--also", str(embedder))
+    with serving(tmp_path, kept_home, *options) as server:
         done = _schemathesis(f"{server.url}/openapi.json", tmp_path)
         assert done.returncode == 0, done.stdout
         server.idle()
         assert server.metric("answers_total") > 0
+        embedded = 'requests_total{path="/v1/embeddings",status="200"}'
+        assert server.metric(re.escape(embedded)) > 0
 
 
 def _schemathesis(url: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -216,6 +216,35 @@ def test_who_asks_for_another_model_gets_it(server: Serving) -> None:
     assert server.ask("/health")[1]["model"] in ("nano", "tooled")
 
 
+def test_embedding_goes_on_beside_an_answer_and_does_not_change_it(server: Serving) -> None:
+    def embed() -> int:
+        body = {"model": "embedder", "input": ["x" * 64] * 64}
+        status, reply = server.ask("/v1/embeddings", body)
+        assert status == 200
+        return len(reply["data"])
+
+    alone = server.chat("Hello", seed=5, max_tokens=120)
+    with ThreadPoolExecutor(2) as clients:
+        answering = clients.submit(server.chat, "Hello", seed=5, max_tokens=120)
+        embedded = [embed()]
+        while not answering.done():
+            embedded.append(embed())
+    assert set(embedded) == {64}
+    both = (alone, answering.result())
+    ties = any(reply["edgespec"]["stats"][0]["ties"] for reply in both)
+    assert both[0]["choices"] == both[1]["choices"] or ties
+
+
+def test_a_server_of_embeddings_alone(tmp_path: Path, kept_home: Path, embedder: Path) -> None:
+    with serving(tmp_path, kept_home, "--api-key", KEY, "-m", str(embedder)) as only:
+        body = {"model": "embedder", "input": "text"}
+        assert only.ask("/v1/embeddings", body)[0] == 200
+        assert only.ask("/health")[1] == {"status": "ok", "model": None}
+        status, reply = only.ask(CHAT, endless())
+        assert (status, reply["error"]["param"]) == (404, "model")
+        assert only.stop() == 0
+
+
 def test_a_server_makes_a_key_and_keeps_it_for_its_owner(tmp_path: Path, kept_home: Path) -> None:
     with serving(tmp_path, kept_home) as first:
         said = first.log.read_text()
@@ -266,6 +295,12 @@ def test_what_cannot_be_served_is_one_line(arguments: list[str], code: int, what
     done = _run("--port", "0", *arguments)
     assert done.returncode == code
     assert what in done.stderr.splitlines()[-1]
+
+
+def test_nothing_drafts_for_embeddings(embedder: Path) -> None:
+    done = _run("--port", "0", "-m", str(embedder), "--drafter", "nano", "--no-api-key")
+    assert done.returncode == 2
+    assert "embedder makes embeddings, for which nothing is drafted" in done.stderr
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

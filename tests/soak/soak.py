@@ -1,8 +1,8 @@
 """Hours of mixed use, compressed into cycles that each do the same work.
 
 Chats in one engine, batches in another, conversations and snapshots on disk, answers that are
-stopped. After the first cycles, nothing may grow, and what was learnt may not drift. The server is
-not part of it yet.
+stopped. After the first cycles, nothing may grow, and what was learnt may not drift. The server has
+a soak of its own, serve.py.
 """
 
 from contextlib import ExitStack, closing

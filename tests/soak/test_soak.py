@@ -1,4 +1,6 @@
-"""The soak in short; in long it is `python tests/soak/run.py --minutes 60`."""
+"""The soaks in short; in long they are `python tests/soak/run.py --minutes 60` and, for the server,
+`python tests/soak/serve.py`.
+"""
 
 import subprocess
 import sys
@@ -8,14 +10,18 @@ import pytest
 
 from tests.cli.process import PATIENCE, environment
 
-RUN = Path(__file__).parent / "run.py"
+FOLDER = Path(__file__).parent
 
 
 @pytest.mark.native
 @pytest.mark.slow
-def test_nothing_grows_and_nothing_drifts() -> None:
+@pytest.mark.parametrize(
+    "command", [["run.py"], ["serve.py", "--requests", "400", "--streams", "20"]]
+)
+def test_nothing_is_lost_grows_or_drifts(command: list[str]) -> None:
+    script, *options = command
     done = subprocess.run(
-        [sys.executable, str(RUN)],
+        [sys.executable, str(FOLDER / script), *options],
         env=environment(),
         capture_output=True,
         text=True,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from edgespec import paths
@@ -73,7 +74,7 @@ class Driver:
         try:
             await self.until(lambda: all(text in self.picture() for text in texts))
         except TimeoutError:
-            assert self.picture() == texts
+            pytest.fail(f"not all of {texts} came:\n{self.picture()}")
 
     async def hides(self, text: str) -> None:
         """Let the application go on until `text` is not on the screen."""

@@ -1,7 +1,9 @@
 """The policy: it maximises the formula, exploits the stairs, obeys the guard and keeps looking."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -43,13 +45,21 @@ def played(policy: Controller, rounds: Sequence[tuple[float, int]]) -> Controlle
     return policy
 
 
-def worth(k: int, outlook: Outlook, model: CostModel, rate: float) -> float:
-    """The formula, written out."""
+def worth(k: int, outlook: Outlook, model: CostModel, rate: float, begin: int = 0) -> float:
+    """The formula, written out: k drafts now, and the best of what is left if they are right."""
     chain = list(outlook.survival)
-    while len(chain) < k:
+    ready = len(chain)
+    while len(chain) < begin + k:
         chain.append((chain[-1] if chain else 1.0) * outlook.growth)
-    eta = max(k - len(outlook.survival), 0) * model.draft(0)
-    return 1 + sum(chain[:k]) - rate * (eta + model.verify(k + 1, 0))
+    known = [1.0, *chain]
+    eta = max(begin + k - ready, 0) * model.draft(0)
+    here = sum(known[begin : begin + k + 1]) / known[begin]
+    here -= rate * (eta + model.verify(k + 1, 0))
+    after = begin + k + 1
+    if after >= ready:
+        return here
+    rest = max(worth(n, outlook, model, rate, after) for n in range(ready - after + 1))
+    return here + known[after] / known[begin] * rest
 
 
 @settings(deadline=None)
@@ -112,6 +122,33 @@ def test_stairs_are_exploited(ready: list[float]) -> None:
     # A batch of 4 costs less than one of 3, one of 8 less than one of 6 or 7.
     assert decision.drafts != 2
     assert len(ready) < 7 or decision.drafts not in (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("draft", "change", "checks"),
+    [
+        (0.01, {}, True),
+        (6.0, {}, False),
+        (0.01, {"unchecked": 0}, False),
+        (0.01, {"growth": 0.0}, False),
+        (0.01, {"prepared": False}, False),
+    ],
+)
+def test_drafts_that_the_drafter_may_mend_are_checked_where_it_is_cheap(
+    draft: float, change: dict[str, Any], checks: bool
+) -> None:
+    outlook = Outlook(survival([0.7] * 3), 0.7, 3, 0, unchecked=3)
+    decision = controller(FLAT, draft).plan(replace(outlook, **change))
+    assert isinstance(decision, Wait) == checks
+    assert decision.drafts == 3
+
+
+@pytest.mark.parametrize(("waited", "checks"), [(0.0, True), (18.5, False)])
+def test_checking_drafts_is_no_reason_to_break_the_bound(waited: float, checks: bool) -> None:
+    outlook = Outlook(survival([0.7] * 3), 0.7, 3, 0, waited, unchecked=3)
+    decision = Controller(costs(FLAT, 1.0)).plan(outlook)
+    assert decision.drafts == 3
+    assert isinstance(decision, Wait) == checks
 
 
 def test_a_third_draft_of_little_worth_is_verified_because_it_makes_the_batch_cheaper() -> None:

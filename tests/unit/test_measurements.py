@@ -55,8 +55,6 @@ def use(found: Measurements) -> None:
     drafter = found.acceptance.source("drafter", 2)
     assert 0 < drafter.probability((0.1, 0.2)) < 1
     drafter.learn((0.1, 0.2), True)
-    drafter.learn_rank(3)
-    assert 0 < sum(drafter.share(rank) for rank in (1, 2, 3)) < 1
     assert isinstance(found.old, bool)
 
 
@@ -109,8 +107,6 @@ FOREIGN: dict[str, Callable[[dict[str, Any]], object]] = {
     "squares of nothing": lambda data: with_drafter(data, squares=[0.0, 0.0, 0.0, 0.0]),
     "recent as null": lambda data: with_drafter(data, recent=None),
     "recent above one": lambda data: with_drafter(data, recent=3.0),
-    "shares of nothing": lambda data: with_drafter(data, shares=[0.0, 0.0, 0.0]),
-    "one share": lambda data: with_drafter(data, shares=[1.0]),
     "an unknown field": lambda data: with_drafter(data, colour=1),
 }
 

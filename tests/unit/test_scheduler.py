@@ -30,24 +30,20 @@ class Watching(Told):
 
 
 class Lessons(AcceptanceModel):
-    """Remembers which features were learnt, as accepted or not, and which ranks."""
+    """Remembers which features were learnt, as accepted or not."""
 
     def __init__(self) -> None:
         super().__init__()
         self.learnt: list[tuple[tuple[float, ...], bool]] = []
-        self.ranks: list[int] = []
 
-    def source(self, name: str, n_features: int) -> SourceModel:
-        lessons, known = self, super().source(name, n_features)
+    def source(self, name: str, n_features: int, prior: float | None = None) -> SourceModel:
+        lessons, known = self, super().source(name, n_features, prior)
 
         class Pupil(SourceModel):
             def learn(self, features: tuple[float, ...], accepted: bool) -> None:
                 lessons.learnt.append((features, accepted))
 
-            def learn_rank(self, rank: int) -> None:
-                lessons.ranks.append(rank)
-
-        return Pupil(known.weights, known.squares, known.recent, known.lately, known.shares)
+        return Pupil(known.weights, known.squares, known.recent, known.lately)
 
 
 def begun(
@@ -142,21 +138,6 @@ def test_no_more_is_verified_than_the_caller_and_the_context_allow() -> None:
     assert tokens(batch(scheduler)) == [1, 2, 3]
 
 
-def test_alternatives_share_what_the_first_choice_leaves() -> None:
-    scheduler = begun()
-    [root] = scheduler.next_expansion()
-    assert scheduler.expanded(root, drafts(5, 6, 7, 8, 9))
-    chances = {token: child.probability for token, child in root.children.items()}
-    assert list(chances) == [5, 6, 7, 8]
-    assert chances[5] > chances[6] > chances[7] > chances[8] > 0
-    model = AcceptanceModel().source(Source.DRAFTER, 2)
-    assert chances[5] == pytest.approx(model.probability(GOOD))
-    left = 1 - chances[5]
-    for rank, token in enumerate((6, 7, 8), start=1):
-        assert chances[token] == pytest.approx(left * model.share(rank))
-    assert sum(chances.values()) < 1
-
-
 def test_what_is_too_unlikely_is_not_looked_past() -> None:
     scheduler = begun()
     [root] = scheduler.next_expansion()
@@ -181,6 +162,26 @@ def test_cheap_drafts_are_checked_by_the_drafter_in_one_step_and_corrected() -> 
     for node, choice in zip(chosen, (5, 6, 9, 3, 3), strict=True):
         scheduler.expanded(node, drafts(choice))
     assert [node.token for node in batch(scheduler)] == [5, 6, 9]
+
+
+def test_where_both_share_their_cores_drafts_are_checked_before_they_are_verified() -> None:
+    class Careful(Watching):
+        def plan(self, outlook: Outlook) -> Verify | Wait:
+            super().plan(outlook)
+            return Wait(3, 1.0) if outlook.unchecked > 1 else Verify(3)
+
+    policy = Careful(overlap=False)
+    scheduler = begun(policy)
+    scheduler.offer(Source.SUFFIX, scheduler.root, drafts(5, 6, 7, 8, features=(0.5,)))
+    assert scheduler.next_expansion() == []
+    assert isinstance(scheduler.next_batch(0.0, can_wait=True), Wait)
+    chosen = scheduler.next_expansion()
+    assert tokens(chosen) == [1, 5, 6]
+    for node, choice in zip(chosen, (5, 6, 7), strict=True):
+        scheduler.expanded(node, drafts(choice))
+    assert scheduler.next_expansion() == []
+    assert tokens(batch(scheduler, can_wait=True)) == [5, 6, 7]
+    assert [outlook.unchecked for outlook in policy.seen] == [4, 1]
 
 
 def test_while_the_target_works_the_drafter_works_if_that_pays() -> None:
@@ -287,27 +288,6 @@ def test_drafts_that_were_not_verified_teach_as_well() -> None:
     assert batch(scheduler) == []
     scheduler.verified([5], 0.5, 0.5, LIMIT)
     assert lessons.learnt == [(GOOD, True)]
-
-
-def test_each_source_that_proposed_something_learns_from_the_same_token() -> None:
-    lessons = Lessons()
-    scheduler = begun(Watching([0]), lessons)
-    scheduler.offer(Source.DRAFTER, scheduler.root, drafts(5, features=GOOD))
-    scheduler.offer(Source.SUFFIX, scheduler.root, drafts(6, features=(0.5,)))
-    batch(scheduler)
-    scheduler.verified([6], 0.5, 0.5, LIMIT)
-    assert sorted(lessons.learnt) == [((0.5,), True), (GOOD, False)]
-
-
-@pytest.mark.parametrize(("emitted", "ranks"), [(5, []), (6, [1]), (7, [2]), (8, [3]), (9, [])])
-def test_the_rank_of_the_right_alternative_is_learnt(emitted: int, ranks: list[int]) -> None:
-    lessons = Lessons()
-    scheduler = begun(Watching([0]), lessons)
-    [root] = scheduler.next_expansion()
-    scheduler.expanded(root, drafts(5, 6, 7, 8))
-    batch(scheduler)
-    scheduler.verified([emitted], 0.5, 0.5, LIMIT)
-    assert lessons.ranks == ranks
 
 
 @settings(deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgespec.events import Source
 from edgespec.tree import DraftTree, Node, survivals
+from tests.trees import add
 
 Shape = dict[tuple[int, ...], float]
 
@@ -28,7 +29,7 @@ def grown(steps: Sequence[tuple[int, int, float, Source]]) -> tuple[DraftTree, l
     tree = DraftTree(9)
     nodes = [tree.root]
     for parent, token, probability, source in steps:
-        node = tree.add(nodes[parent % len(nodes)], token, probability, source)
+        node = add(nodes[parent % len(nodes)], token, probability, source)
         if node not in nodes:
             nodes.append(node)
     return tree, nodes
@@ -46,27 +47,8 @@ def shape(node: Node, path: tuple[int, ...] = ()) -> Shape:
 def chain(tree: DraftTree, *steps: tuple[int, float]) -> list[Node]:
     nodes = [tree.root]
     for token, probability in steps:
-        nodes.append(tree.add(nodes[-1], token, probability, Source.DRAFTER))
+        nodes.append(add(nodes[-1], token, probability))
     return nodes[1:]
-
-
-def test_two_sources_that_agree_make_one_node_judged_by_the_more_confident_one() -> None:
-    tree = DraftTree(0)
-    first = tree.add(tree.root, 5, 0.4, Source.DRAFTER, (1.0,))
-    assert tree.add(tree.root, 5, 0.3, Source.SUFFIX, (2.0,)) is first
-    assert (first.probability, first.source, first.features) == (0.4, Source.DRAFTER, (1.0,))
-    assert tree.add(tree.root, 5, 0.7, Source.SUFFIX, (2.0,)) is first
-    assert (first.probability, first.source, first.features) == (0.7, Source.SUFFIX, (2.0,))
-    assert list(tree.root.children) == [5]
-
-
-def test_a_merge_keeps_what_hangs_on_the_node() -> None:
-    tree = DraftTree(0)
-    first, second = chain(tree, (5, 0.4), (6, 0.5))
-    first.expanded = True
-    tree.add(tree.root, 5, 0.9, Source.SUFFIX)
-    assert first.children == {6: second}
-    assert first.expanded
 
 
 def test_the_best_path_follows_the_likeliest_child_and_of_equals_the_first() -> None:
@@ -75,7 +57,7 @@ def test_the_best_path_follows_the_likeliest_child_and_of_equals_the_first() -> 
     assert tree.tip is tree.root
     chain(tree, (1, 0.5), (2, 0.9))
     likely = chain(tree, (3, 0.6), (4, 0.1))
-    tree.add(likely[0], 5, 0.1, Source.DRAFTER)
+    add(likely[0], 5, 0.1)
     assert tree.best_path() == likely
     assert tree.tip is likely[-1]
 
@@ -206,10 +188,10 @@ def test_the_likeliest_nodes_are_a_tree_and_no_other_node_is_likelier(
 
 def test_chosen_nodes_stand_after_their_parents_the_best_path_first() -> None:
     tree = DraftTree(9)
-    likely = tree.add(tree.root, 1, 0.6, Source.DRAFTER)
-    other = tree.add(tree.root, 2, 0.4, Source.DRAFTER)
-    after_other = tree.add(other, 3, 0.9, Source.DRAFTER)
-    after_likely = tree.add(likely, 4, 0.5, Source.DRAFTER)
+    likely = add(tree.root, 1, 0.6)
+    other = add(tree.root, 2, 0.4)
+    after_other = add(other, 3, 0.9)
+    after_likely = add(likely, 4, 0.5)
     chosen = {after_other, other, likely, after_likely}
     assert tree.in_order(chosen) == [likely, after_likely, other, after_other]
     assert tree.in_order({other, likely}) == [likely, other]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from edgespec.cache import Cache
-from edgespec.events import Source
 from edgespec.protocols import ContextOptions
 from edgespec.tree import DraftTree, Node
 from edgespec.verification import Verification
 from tests.fakes import FakeContext, ToyLanguage
+from tests.trees import add
 
 LANGUAGE = ToyLanguage()
 PROMPT = [3, 4, 5]
@@ -31,7 +31,7 @@ def grown(random: Random, size: int) -> list[Node]:
     nodes = [tree.root]
     for _ in range(size):
         parent = random.choice(nodes[-3:])
-        node = tree.add(parent, random.randrange(30), random.random(), Source.DRAFTER)
+        node = add(parent, random.randrange(30), random.random())
         if node not in nodes:
             nodes.append(node)
     return tree.in_order(set(nodes))
@@ -65,8 +65,8 @@ def test_a_batch_follows_what_is_said_and_keeps_it() -> None:
 
 def test_an_answer_that_ends_inside_a_draft_keeps_what_came_before() -> None:
     tree = DraftTree(1)
-    tree.add(tree.root, 5, 0.5, Source.DRAFTER)
-    tree.add(tree.add(tree.root, 6, 0.4, Source.DRAFTER), 7, 0.9, Source.DRAFTER)
+    add(tree.root, 5, 0.5)
+    add(add(tree.root, 6, 0.4), 7, 0.9)
     held = cache()
     batch = Verification(1, tree.in_order({node for _, node in tree.likeliest(3)}))
     batch.decode(held)
@@ -79,8 +79,8 @@ def test_an_answer_that_ends_inside_a_draft_keeps_what_came_before() -> None:
 @pytest.mark.parametrize("shape", ["chain", "tree"])
 def test_only_trees_are_decoded_as_trees(shape: str) -> None:
     tree = DraftTree(1)
-    first = tree.add(tree.root, 5, 0.5, Source.DRAFTER)
-    second = tree.add(first if shape == "chain" else tree.root, 6, 0.4, Source.DRAFTER)
+    first = add(tree.root, 5, 0.5)
+    second = add(first if shape == "chain" else tree.root, 6, 0.4)
     held = cache()
     Verification(1, [first, second]).decode(held)
     context = held.context
@@ -90,7 +90,7 @@ def test_only_trees_are_decoded_as_trees(shape: str) -> None:
 
 def test_a_tree_that_nobody_settles_leaves_its_first_branch() -> None:
     tree = DraftTree(1)
-    drafts = [tree.add(tree.root, token, 0.5, Source.DRAFTER) for token in (5, 6)]
+    drafts = [add(tree.root, token, 0.5) for token in (5, 6)]
     held = cache()
     Verification(1, drafts).decode(held)
     assert held.tokens == [*PROMPT, 1, 5]

@@ -11,6 +11,7 @@ from edgespec.errors import InvalidInput, ModelFileError
 from edgespec.protocols import ContextOptions, ModelOptions, Progress
 from edgespec_backends.llamacpp.context import LlamaContext
 from edgespec_backends.llamacpp.devices import device_list, overrides
+from edgespec_backends.llamacpp.embeddings import LlamaEmbeddings
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
 from edgespec_backends.llamacpp.huge_pages import NewMemory
 from edgespec_backends.llamacpp.lib import json_schema_to_gbnf, llama, recent_errors
@@ -41,6 +42,10 @@ class LlamaModel:
         context = LlamaContext(self._model, options, self._threads)
         self._contexts.append(context)
         return context
+
+    def embeddings(self, n_ctx: int, n_batch: int) -> LlamaEmbeddings:
+        """A new context for texts of up to `n_ctx` tokens, in batches of at most `n_batch`."""
+        return LlamaEmbeddings(self._model, n_ctx, n_batch, self._threads)
 
     def grammar(self, gbnf: str) -> LlamaGrammar:
         """Compile a grammar; raises InvalidInput if it does not parse."""

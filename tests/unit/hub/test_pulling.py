@@ -5,20 +5,23 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from gguf import PoolingType
 
 from edgespec import catalog, matchmaking, pulling
 from edgespec.catalog import Pair
+from edgespec.embedder import look_at
 from edgespec.errors import InvalidInput, ModelUnavailable, VocabularyMismatch
 from edgespec.gguf_header import GgufHeader
 from edgespec.hub.choice import Chooser, Room
 from edgespec.hub.client import Hub
 from edgespec.hub.names import parse
 from edgespec.hub.progress import Progress
+from edgespec.inventory import details
 from edgespec.library import Installed, Library
 from edgespec.matchmaking import best_pair, find_target, suggestions
 from edgespec.pulling import Plan, PullOptions, pull
 from edgespec.ranking import Fit
-from tests.ggufs import Vocabulary, llama_gguf
+from tests.ggufs import Vocabulary, bert_gguf, llama_gguf
 from tests.hubserver import HubServer, Repo
 from tests.unit.hub.conftest import TINY
 
@@ -102,6 +105,22 @@ def test_a_pair_is_pulled_whole(
     if name == "tiny":
         pair = Pair("tiny", path_of(library, TARGET), path_of(library, DRAFTER))
         assert catalog.resolve("tiny") == pair
+
+
+def test_a_model_that_makes_embeddings(
+    puller: Puller, library: Library, server: HubServer, tmp_path: Path
+) -> None:
+    for name, pooling in (("embed", PoolingType.MEAN), ("tokens", PoolingType.NONE)):
+        file = bert_gguf(tmp_path / f"{name}.gguf", pooling=pooling)
+        server.repos[f"me/{name}-GGUF"] = Repo({f"{name}-F32.gguf": file.read_bytes()})
+    (pulled,) = puller.pull("hf:me/embed-GGUF")
+    name, header = look_at(pulled)
+    assert header
+    assert header.path == path_of(library, pulled)
+    assert details(pulled)["embeddings"] == "yes"
+    assert puller.pull("hf:me/embed-GGUF") == [pulled]
+    with pytest.raises(ModelUnavailable, match="cannot continue"):
+        puller.pull("hf:me/tokens-GGUF")
 
 
 def test_options(puller: Puller) -> None:
