@@ -14,7 +14,7 @@ def describe() -> Facts:
     return {
         "cpu": cpus.model(),
         "cores": os.cpu_count() or 1,
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": platform.python_version(),
         "llama_cpp_python": version("llama-cpp-python"),
         "load_average": load_average(),

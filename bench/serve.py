@@ -157,7 +157,7 @@ def compare(options: argparse.Namespace, streams: int, port: int, program: Path)
 
 
 def _turns(options: argparse.Namespace, streams: int, sides: dict[str, Side]) -> Iterator[Turn]:
-    texts = [text for name in prompts.SETS for text in prompts.held_out(name)]
+    texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
     count = max(streams * options.answers, options.least)
     names = list(sides)
     for side in sides.values():

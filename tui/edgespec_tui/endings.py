@@ -29,6 +29,8 @@ def give_back_terminal() -> None:
 
         # By number: Textual puts other streams in their place.
         terminal, screen = sys.stdin.fileno(), sys.stdout.fileno()
+        if not os.isatty(terminal):
+            return
         before = termios.tcgetattr(terminal)
 
         def give_back() -> None:
