@@ -65,8 +65,8 @@ class Transcript(VerticalScroll, can_focus=False):
         return kept
 
     def _needed(self, path: Sequence[StoredMessage]) -> int:
-        """How many messages from the end should fill the screen."""
-        width, enough = max(self.app.size.width - 4, 20), self.app.size.height
+        """How many messages from the end fill the screen, even if they turn out to be shorter."""
+        width, enough = max(self.app.size.width - 4, 20), 3 * self.app.size.height // 2
         lines = 0
         for count, message in enumerate(reversed(path), 1):
             lines += 3 + message.text.count("\n") + len(message.text) // width
@@ -101,12 +101,12 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def show_earlier(self) -> None:
         """Mount the messages before those that are shown, without moving what is seen."""
-        before, at_end = self.virtual_size.height, self.is_vertical_scroll_end
-        await self._mount_earlier()
-        if at_end:  # A layout has moved it, and not the user.
+        if self.is_vertical_scroll_end:  # A layout has moved it, and not the user.
             self.anchor()
             self._growing_up = False
             return
+        before = self.virtual_size.height
+        await self._mount_earlier()
 
         def keep_place() -> None:
             grown = self.virtual_size.height - before
