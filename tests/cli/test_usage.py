@@ -10,7 +10,10 @@ import pytest
 
 from tests.cli.process import edgespec, environment
 
-COMMANDS = ["chat", "completion", "doctor", "models", "pair", "pull", "run"]
+COMMANDS = [
+    *("batch", "bench", "chat", "completion", "doctor", "models", "pair"),
+    *("plan", "pull", "run", "serve", "simulate", "worker"),
+]
 
 
 def test_version() -> None:
