@@ -1,8 +1,10 @@
 """One simulated answer: the real scheduler and policy, driven by events of a virtual clock."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Protocol
 
 from edgespec.acceptance import AcceptanceModel
 from edgespec.controller import Controller, Policy, Wait
@@ -11,7 +13,7 @@ from edgespec.events import Round
 from edgespec.scheduler import Scheduler
 from edgespec.simulation.machine import Machine
 from edgespec.simulation.text import Text
-from edgespec.tree import Node
+from edgespec.tree import Candidate, Node
 from edgespec.verification import Verification
 
 
@@ -39,22 +41,37 @@ def simulate(
     machine: Machine, text: Text, policy: Policy, on_round: OnRound | None = None
 ) -> Outcome:
     """What `policy` makes of this machine and this text; `on_round` is told of every round."""
-    run = _Run(machine, text, policy, on_round or (lambda round_: None))
+    run = _Imagined(machine, text, policy, on_round or (lambda round_: None))
     run.execute()
     return Outcome(run.now, run.rounds, run.worst_excess)
 
 
-class _Run:
+class Speech(Protocol):
+    """What the target will say: `length` tokens."""
+
+    length: int
+
+    def token(self, position: int) -> int: ...
+
+
+class Run(ABC):
     """The agenda of the two devices: when each step ends and what it will bring."""
 
-    def __init__(self, machine: Machine, text: Text, policy: Policy, on_round: OnRound) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        text: Speech,
+        policy: Policy,
+        on_round: OnRound = lambda round_: None,
+        acceptance: AcceptanceModel | None = None,
+    ) -> None:
         self._machine = machine
         self._text = text
         self._on_round = on_round
         self._limit = machine.max_batch - 1
         self._scheduler = Scheduler(
             policy,
-            AcceptanceModel(),
+            acceptance or AcceptanceModel(),
             max_drafts=self._limit,
             branching=machine.trees and not machine.replays,
             replays=machine.replays,
@@ -67,10 +84,20 @@ class _Run:
         self._checked = Verification(0)
         self._verify_began = 0.0
         self._verify_end = inf
-        self._expanding: list[tuple[Node, int, bool]] = []
+        self._expanding: list[tuple[Node, Sequence[Candidate] | None]] = []
         self._draft_began = 0.0
         self._drafting: list[tuple[float, float]] = []
         self._draft_end = inf
+
+    @abstractmethod
+    def look_past(self, nodes: Sequence[Node]) -> Sequence[Sequence[Candidate] | None]:
+        """What the drafter will say after each of `nodes`; None where it has no room for one."""
+
+    def offer(self) -> None:  # noqa: B027
+        """Let sources that need no model propose something to the scheduler, before each plan."""
+
+    def said(self, tokens: Sequence[int]) -> None:  # noqa: B027
+        """The target emitted `tokens`."""
 
     def execute(self) -> None:
         """Run until the text is complete."""
@@ -91,6 +118,7 @@ class _Run:
         if self._verify_end < inf:
             return
         drafting = self._draft_end < inf
+        self.offer()
         can_wait = drafting or self._scheduler.drafter_has_work
         batch = self._scheduler.next_batch(self.now, can_wait=can_wait)
         if isinstance(batch, Wait):
@@ -120,6 +148,7 @@ class _Run:
         self._tell()
         seconds = self.now - self._verify_began
         self._scheduler.verified(emitted, seconds, self.now, self._limit)
+        self.said(emitted)
         plain = self._position * self._machine.verify(1)
         self.worst_excess = max(self.worst_excess, self.now - 1.05 * plain)
 
@@ -133,7 +162,7 @@ class _Run:
     def _start_drafting(self) -> None:
         if self._draft_end < inf or not (nodes := self._scheduler.next_expansion()):
             return
-        self._expanding = [(node, *self._place(node)) for node in nodes]
+        self._expanding = list(zip(nodes, self.look_past(nodes), strict=True))
         step = self._machine.draft * (1 + self._machine.draft_row * (len(nodes) - 1))
         if self._verify_end < inf:
             together = min(step, self._verify_end - self.now)
@@ -143,11 +172,24 @@ class _Run:
         self._draft_end = self.now + step
 
     def _end_drafting(self) -> None:
-        for node, position, true_path in self._expanding:
-            candidates = self._text.candidates(position + 1, true_path=true_path)
-            self._scheduler.expanded(node, candidates)
+        for node, candidates in self._expanding:
+            node.expanding = False
+            if candidates is not None:
+                self._scheduler.expanded(node, candidates)
         self._drafting.append((self._draft_began, self.now))
         self._draft_end = inf
+
+
+class _Imagined(Run):
+    """The drafter's choices are imagined, too."""
+
+    def __init__(self, machine: Machine, text: Text, policy: Policy, on_round: OnRound) -> None:
+        super().__init__(machine, text, policy, on_round)
+        self._drafter = text
+
+    def look_past(self, nodes: Sequence[Node]) -> list[Sequence[Candidate] | None]:
+        places = map(self._place, nodes)
+        return [self._drafter.candidates(at + 1, true_path=right) for at, right in places]
 
     def _place(self, node: Node) -> tuple[int, bool]:
         """The node's position in the text, and whether its path is what the target will say."""
