@@ -1,8 +1,8 @@
-"""What policies make of real drafts, on a virtual clock, whatever else this machine does meanwhile.
+"""What policies make of real drafts, on a virtual clock, whatever this machine does meanwhile.
 
-The target's answers are produced once, plainly. Then the real scheduler, the real drafter and suffix
-matches go through each of them, while the time is only counted: by the step times given, in steps of
-the target. The default ones are those of a 1.1B Q4_0 model on two AVX-512 cores, as measured.
+The target's answers are produced once, plainly. Then the real scheduler, the real drafter and
+suffix matches go through each of them, while the time is only counted: by the step times given, in
+steps of the target. The default ones are those of a 1.1B Q4_0 on two AVX-512 cores, as measured.
 """
 
 import argparse
