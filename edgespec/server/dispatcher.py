@@ -140,21 +140,23 @@ class Dispatcher:
     def _by_itself(self, job: Job) -> None:
         """Let the engine answer, to the end or until somebody joins or the job is cancelled."""
         with self._claimed(job) as go_on:
-            if not go_on:
-                return
-            try:
-                with closing(self._engine.generate(job.rest, self._count_round)) as events:
-                    for event in events:
-                        if not isinstance(event, Notice):
-                            self._tell(job, event)
-                        # One that came before the engine had begun had no effect. What is decided
-                        # is told all the same: it may be the end.
-                        if not self._goes_on(job):
-                            self._engine.abort()
-            except (NothingAllowed, InvalidInput) as error:
-                self._tell(job, Broken(str(error), 400))
+            if go_on:
+                self._generate(job)
         if job.cancelled:
             self._leave(job)
+
+    def _generate(self, job: Job) -> None:
+        try:
+            with closing(self._engine.generate(job.rest, self._count_round)) as events:
+                for event in events:
+                    if not isinstance(event, Notice):
+                        self._tell(job, event)
+                    # One that came before the engine had begun had no effect. What is decided
+                    # is told all the same: it may be the end.
+                    if not self._goes_on(job):
+                        self._engine.abort()
+        except (NothingAllowed, InvalidInput) as error:
+            self._tell(job, Broken(str(error), 400))
 
     @contextmanager
     def _claimed(self, job: Job) -> Iterator[bool]:
