@@ -3,11 +3,14 @@
 The target's answers are produced once, plainly. Then the real scheduler, the real drafter and
 suffix matches go through each of them, while the time is only counted: by the step times given, in
 steps of the target. The default ones are those of a 1.1B Q4_0 on two AVX-512 cores, as measured.
+*Greedy* sides are what llama-server does with a drafter: always so many drafts, each the drafter's
+likeliest token whatever the temperature, and no suffix matches.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import prompts
@@ -33,7 +36,14 @@ from edgespec_backends.llamacpp import open_model
 STEPS = (1, 1.7, 2.2, 1.5, 2.3, 2.5, 2.7, 2.8, 3.6, 4.0, 4.4, 4.6, 5.0, 5.3, 5.6, 5.5)
 LANES = 12
 N_CTX = 2048
-Choice = Callable[[CostModel], Policy]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A policy; `greedy` as said above."""
+
+    policy: Callable[[CostModel], Policy]
+    greedy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,14 @@ class Replay(Run):
         policy: Policy,
         acceptance: AcceptanceModel,
         drafter: ModelDrafter,
+        *,
+        greedy: bool,
     ) -> None:
         super().__init__(machine, answer, policy, acceptance=acceptance)
-        self._drafter, self._suffix = drafter, SuffixMatch()
+        self._drafter, self._suffix = drafter, None if greedy else SuffixMatch()
         self._history = [*answer.prompt, answer.token(0)]
-        drafter.start(answer.prompt, Sampler(answer.sampling, answer.prompt))
+        sampling = replace(answer.sampling, temperature=0.0) if greedy else answer.sampling
+        drafter.start(answer.prompt, Sampler(sampling, answer.prompt))
         drafter.prefill()
         drafter.advance([answer.token(0)])
 
@@ -76,6 +89,8 @@ class Replay(Run):
         return self._drafter.expand(tails, self._scheduler.alternatives)
 
     def offer(self) -> None:
+        if self._suffix is None:
+            return
         chain = self._suffix.propose(self._history, self._limit)
         self._scheduler.offer(self._suffix.name, self._scheduler.root, chain)
 
@@ -97,15 +112,15 @@ def answers(options: argparse.Namespace, name: str, temperature: float) -> list[
     return [answer for answer in found if answer.length > 0]
 
 
-def gain(machine: Machine, choice: Choice, drafter: Model, asked: Sequence[Answer]) -> float:
+def gain(machine: Machine, side: Side, drafter: Model, asked: Sequence[Answer]) -> float:
     """Speed-up over plain decoding, the second time that all answers are gone through."""
     context = drafter.context(ContextOptions(n_ctx=N_CTX, max_outputs=LANES, max_sequences=LANES))
     model, acceptance = ModelDrafter(context, drafter.tokenizer.n_vocab, LANES), AcceptanceModel()
-    policy = choice(CostModel(machine.table()))
+    policy = side.policy(CostModel(machine.table()))
     for _ in range(2):
         seconds = 0.0
         for answer in asked:
-            run = Replay(machine, answer, policy, acceptance, model)
+            run = Replay(machine, answer, policy, acceptance, model, greedy=side.greedy)
             run.execute()
             seconds += run.now
     context.close()
@@ -128,18 +143,20 @@ def main() -> None:
     machine = Machine(
         lambda n: options.steps[n - 1], options.draft, 0.3, 1.6, max_batch=len(options.steps)
     )
-    choices: dict[str, Choice] = {"edgespec": Controller}
+    sides = {"edgespec": Side(Controller)}
     for length in options.fixed:
-        choices[f"{length} drafts"] = lambda costs, length=length: FixedPolicy(costs, length)
+        fixed = partial(FixedPolicy, drafts=length)
+        sides[f"{length} drafts"] = Side(fixed)
+        sides[f"{length} greedy"] = Side(fixed, greedy=True)
     drafter, rows = open_model(options.drafter, ModelOptions(threads=1)), []
     for name in options.sets:
         for temperature in options.temperatures:
             asked = answers(options, name, temperature)
-            gains = [gain(machine, choice, drafter, asked) for choice in choices.values()]
+            gains = [gain(machine, side, drafter, asked) for side in sides.values()]
             rows.append((name, f"{temperature:g}", *(f"{found:.3f}" for found in gains)))
             print(*rows[-1], flush=True)
     drafter.close()
-    print(report.table(("prompts", "temperature", *choices), rows))
+    print(report.table(("prompts", "temperature", *sides), rows))
     report.save(options.json, {"steps": list(options.steps), "draft": options.draft, "rows": rows})
 
 
