@@ -44,6 +44,9 @@ class Settings:
     )
     drafter_device: str = _setting("", "model", "The drafter's; empty = by plan, CPU for none.")
     kv_type: str = _setting("f16", "model", "Type of the target's cache: f16, q8_0 or q4_0.")
+    attention: str = _setting(
+        "auto", "model", "flash, plain, or auto: what is faster here, by measurement."
+    )
     speculate: bool = _setting(True, "model", "false decodes plainly, without drafts.")
     draft_length: int = _setting(
         0, "model", "Drafts in every round; 0 = as many as pay, by measurement.", 0, 64

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgespec import (
+    attention,
     cpu_sets,
     headers,
     lost_pages,
@@ -15,6 +16,7 @@ from edgespec import (
     trial,
 )
 from edgespec.acceptance import AcceptanceModel
+from edgespec.attention import AUTO, Attention, Timing
 from edgespec.bridging.choice import bridge
 from edgespec.catalog import Pair
 from edgespec.controller import Controller, FixedPolicy, Policy
@@ -25,7 +27,6 @@ from edgespec.engine import Engine, target_thread
 from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.measuring import Measuring
-from edgespec.onnx_header import read_onnx_header
 from edgespec.parts import Parts
 from edgespec.placement import ask
 from edgespec.placement.enumerate import Pins
@@ -58,9 +59,10 @@ class LoadOptions:
     `n_ctx` tokens of context (0 = the model's own, but at most 8192), `threads` for the target
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
-    would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
-    whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
-    drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
+    would, `kv_type` is the type of the target's cache, `attention` one of attention.KINDS.
+    `calibrate` measures the machine again, whatever is known of it. With several `sequences` both
+    contexts hold so many answers at a time; drafters that cannot are left out, unless some answers
+    will be `alone`. Recurrent targets have
     one sequence all the same. A `copied` target has memory of its own, near the processors of this
     process.
     """
@@ -71,6 +73,7 @@ class LoadOptions:
     speculate: bool = True
     pins: Pins = field(default_factory=Pins)
     kv_type: str = "f16"
+    attention: str = AUTO
     calibrate: bool = False
     sequences: int = 1
     copied: bool = False
@@ -101,7 +104,7 @@ def load_parts(
     on_note: OnNote = lambda text: None,
 ) -> Parts:
     """As `load`, but without an engine yet."""
-    if options.speculate and _rounds(pair.target):
+    if options.speculate and headers.rounds(pair.target):
         on_note(
             f"{pair.target.name} rounds activations to integers, so that its batches give other "
             "logits than its single steps: it runs without speculation, which could change the text"
@@ -128,15 +131,16 @@ class _Loader:
         self._on_note = on_note
         self._stack = stack
         self._stopped = False
+        self._timing: Timing | None = None
         self._max_drafts = max(options.draft_length, _MAX_DRAFTS) if options.speculate else 0
-        many = options.sequences > 1 and _shares_cache(pair.target)
+        many = options.sequences > 1 and headers.shares_cache(pair.target)
         self._sequences = options.sequences if many else 1
 
     def load(self) -> Parts:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
-        known = ask.known(self._pair, options.threads, question.outputs)
+        known = ask.known(self._pair, options.threads, question.outputs, self._attention(question))
         failed: list[Placement] = []
         while True:
             placement = place(question, options.pins, known, failed)
@@ -151,10 +155,20 @@ class _Loader:
             refused = " and ".join(sorted(placement.devices))
             self._tell(f"{refused} failed, trying the next plan", 0.0)
 
+    def _attention(self, question: Question) -> Attention:
+        """How the target attends, measured first if that is not known of this machine."""
+        kind, header, size = self._options.attention, question.target, question.n_ctx
+        if self._sequences > 1 and kind == AUTO:
+            return Attention(why="many answers share a cache, of which each row needs a part")
+        if attention.open_to(kind, header, size, question.kv_type):
+            self._tell("measuring this machine", 0.0)
+            self._timing = attention.settle(again=self._options.calibrate)
+        return attention.choose(kind, header, size, question.kv_type, self._timing)
+
     def _try(self) -> None:
         """Find out elsewhere what would end this process."""
         files = [file for file in (self._pair.target, self._pair.drafter) if file]
-        native = [file for file in files if _engine(file) == "llamacpp"]
+        native = [file for file in files if headers.engine(file) == "llamacpp"]
         trial.require_harmless(native, lambda: self._tell("trying the model", 0.0))
         lost_pages.watch()
 
@@ -210,23 +224,31 @@ class _Loader:
             self._stopped = not self._tell(f"loading the {role}", fraction)
             return not self._stopped
 
-        model = backend(_engine(path))(path, options, progress)
+        model = backend(headers.engine(path))(path, options, progress)
         self._stack.callback(model.close)
         return model
 
     def _target_context(self, model: Model, placement: Placement) -> Context:
         sequences = self._sequences
+        n_ctx = self._room(self._pair.target, placement, placement.target.device)
         options = ContextOptions(
-            n_ctx=self._room(self._pair.target, placement, placement.target.device),
-            n_batch=_BATCH,
+            n_ctx=n_ctx,
+            n_batch=self._batch(self._pair.target, n_ctx, flash=placement.flash),
             max_outputs=self._outputs,
             max_sequences=sequences,
             rollback=self._max_drafts + 1,
             kv_type=placement.kv_type,
             ordered=sequences > 1,
             branches=self._max_drafts if sequences == 1 else 0,
+            flash=placement.flash,
         )
         return self._context(model, options)
+
+    def _batch(self, file: Path, n_ctx: int, *, flash: bool) -> int:
+        """Tokens of a batch."""
+        if flash or headers.is_onnx(file):
+            return _BATCH
+        return attention.batch(read_header(file), n_ctx, _BATCH, self._outputs)
 
     def _room(self, file: Path, placement: Placement, device: str | None) -> int:
         """Positions of a cache for all sequences, as far as the processor's memory allows."""
@@ -254,7 +276,7 @@ class _Loader:
         if placement.drafter is None:
             self._on_note("there is no room for the drafter: the target runs without it")
             return None
-        many, shares = self._sequences > 1, _shares_cache(self._pair.drafter)
+        many, shares = self._sequences > 1, headers.shares_cache(self._pair.drafter)
         alone = self._options.alone or not many
         if not (shares or alone):
             self._on_note(_ALONE.format(self._pair.drafter.name))
@@ -268,18 +290,27 @@ class _Loader:
             return None
         lanes = 1 if between or not shares else self._sequences if many else _LANES
         room = self._room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
+        n_ctx = room or placement.n_ctx
+        flash = self._drafter_flash(self._pair.drafter, n_ctx, placement)
         size = ContextOptions(
-            n_ctx=room or placement.n_ctx,
-            n_batch=_BATCH,
+            n_ctx=n_ctx,
+            n_batch=self._batch(self._pair.drafter, n_ctx, flash=flash),
             max_outputs=lanes,
             max_sequences=lanes,
             rollback=self._max_drafts + 1,
+            flash=flash,
         )
         context = self._context(drafter, size)
         if between:
             context = between.over(context)
             self._on_note(between.note)
         return ModelDrafter(context, target.tokenizer.n_vocab, lanes)
+
+    def _drafter_flash(self, file: Path, n_ctx: int, placement: Placement) -> bool:
+        """Whether the drafter attends in the flash kernel, as far as this machine was timed."""
+        if placement.drafter != CPU or self._sequences > 1:
+            return True
+        return attention.choose(AUTO, headers.read(file), n_ctx, "f16", self._timing).flash
 
     def _policy(
         self, measuring: Measuring, target: Context, drafter: ModelDrafter | None
@@ -296,23 +327,3 @@ class _Loader:
     def _tell(self, what: str, fraction: float) -> bool:
         """Tell whoever listens; False if they want no more."""
         return self._on_progress is None or self._on_progress(what, fraction)
-
-
-def _shares_cache(path: Path) -> bool:
-    """Whether the model's cache can hold many answers: an ONNX graph's holds one, and a recurrent
-    model has states that take room for each token that can be taken back."""
-    if headers.is_onnx(path):
-        return False
-    header = read_header(path)
-    without, with_one = (memory.estimate(header, 1, 1, 1, rollback=count).kv for count in (0, 1))
-    return with_one == without
-
-
-def _rounds(path: Path) -> bool:
-    """Whether the model is a graph whose batches cannot stand for its single steps."""
-    return headers.is_onnx(path) and read_onnx_header(path).rounds
-
-
-def _engine(path: Path) -> str:
-    """The name of the backend that runs the model at `path`."""
-    return "onnx" if headers.is_onnx(path) else "llamacpp"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgespec import catalog, foreign, headers, measurements, paths
+from edgespec.attention import PLAIN
 from edgespec.catalog import Pair
 from edgespec.cpus import default_threads
 from edgespec.errors import EdgespecError
@@ -18,6 +19,8 @@ ReadRemote = Callable[[str], tuple[str, Header]]
 """The full name and the header of a model of the Hub; raises EdgespecError."""
 
 _OUTPUTS = 17
+_USUAL: tuple[tuple[str, ...], ...] = ((), (PLAIN,))
+"""What a key of costs has beside files, threads and outputs: how the target attends, if plainly."""
 _WORTH_IT = 1.05
 
 
@@ -128,5 +131,7 @@ def _known(target: Target, drafter: Path) -> Measurements | None:
     """What was measured of the two as edgespec loads them by default."""
     if target.file is None:
         return None
-    key = measurements.pair_key((target.file, drafter), default_threads(), _OUTPUTS)
-    return MeasurementStore(paths.cache_dir() / "measurements").load(key)
+    store = MeasurementStore(paths.cache_dir() / "measurements")
+    files, threads = (target.file, drafter), default_threads()
+    usual = (store.load(measurements.pair_key(files, threads, _OUTPUTS, *more)) for more in _USUAL)
+    return next(filter(None, usual), None)

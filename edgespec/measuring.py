@@ -59,7 +59,9 @@ class Measuring:
 
     def key(self, target: Context, balanced: Balance | None = None) -> str:
         """Under which costs are kept; `balanced` are the processors that were chosen."""
-        return ask.costs_key(self.pair, self.threads, target.max_outputs, balanced, self.placement)
+        place = self.placement
+        outputs = target.max_outputs
+        return ask.costs_key(self.pair, self.threads, outputs, balanced, place, flash=place.flash)
 
     def _balance(self, target: Context, *, again: bool = False) -> Balance | None:
         """Let the target's threads run where they are fastest, None if that was decided."""

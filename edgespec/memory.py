@@ -72,7 +72,7 @@ def estimate(
     return MemoryEstimate(
         weights=sum(tensor.size for tensor in header.tensors) + _second_embeddings(header),
         kv=_cache(header, n_ctx, kv_type) + _states(header) * (1 + rollback),
-        compute=_compute(header, n_ctx, min(n_batch, n_ctx), max_outputs),
+        compute=compute(header, n_ctx, min(n_batch, n_ctx), max_outputs),
         logits=max_outputs * n_tokens * _F32,
         vocabulary=(n_tokens + n_merges) * _ENTRY,
     )
@@ -130,8 +130,13 @@ def _states(header: GgufHeader) -> int:
     return layers * elements * _F32
 
 
-def _compute(header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int) -> int:
-    """Bytes of scratch: the busiest moment is in a feed-forward layer, or at the head."""
+def compute(
+    header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int, *, flash: bool = True
+) -> int:
+    """Bytes of scratch: the busiest moment is in a feed-forward layer, or at the head.
+
+    Without `flash` attention it may be where all heads' scores are laid out.
+    """
     width = header.integer(".embedding_length")
     experts = max(header.per_layer(".expert_used_count"))
     matrices = [
@@ -141,12 +146,13 @@ def _compute(header: GgufHeader, n_ctx: int, n_batch: int, max_outputs: int) -> 
     ]
     widths = (tensor.shape[1] * (experts if len(tensor.shape) == 3 else 1) for tensor in matrices)
     widest = max(widths, default=width)
-    mask = n_ctx * n_batch * 2
+    mask = n_ctx * n_batch * (2 if flash else _F32)
+    scores = 0 if flash else n_ctx * n_batch * max(header.per_layer(".attention.head_count")) * _F32
     layer = n_batch * (4 * width + 3 * widest) * _F32
     head = max_outputs * (len(header.strings("tokenizer.ggml.tokens")) + 4 * width) * _F32
     exact = any(tensor.type.values == 1 for tensor in matrices)
     operands = int(n_batch * widest * (_EXACT_OPERAND if exact else _QUANTIZED_OPERAND))
-    return max(mask + layer, head) + operands + _OVERHEAD
+    return max(mask + layer, mask + scores, head) + operands + _OVERHEAD
 
 
 def installed() -> int:

@@ -76,7 +76,7 @@ def _offer(item: "Item", machine: "Machine") -> Offer:
         try:
             pair = best_pair(item.name)
             question = ask.question(pair)
-            known = ask.known(pair, 0, question.outputs)
+            known = ask.known(pair, 0, question.outputs, ask.attends(question))
             rate = choose.choose(machine, question, None, known).chosen.option.forecast.rate
             fits = True
         except NotEnoughMemory:

@@ -61,7 +61,8 @@ class ContextOptions:
     most `max_outputs` ask for logits, `max_sequences` sequences that share one cache (each further
     one adds room for a short branch), and `rollback` tokens that a recurrent model must be able to
     take back. Keys and values are kept as `kv_type`: f16, q8_0 or q4_0. `ordered` makes it an
-    OrderedContext, `branches` a Branching one where the model can.
+    OrderedContext, `branches` a Branching one where the model can. `flash` lets an engine use its
+    flash attention, if it has any; without, keys and values must be f16.
     """
 
     n_ctx: int = 0
@@ -72,6 +73,7 @@ class ContextOptions:
     kv_type: str = "f16"
     ordered: bool = False
     branches: int = 0
+    flash: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def load(
     gpu_layers: int | None = None,
     drafter_device: str | None = None,
     kv_type: str = "f16",
+    attention: str = "auto",
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> "Model":
@@ -48,7 +49,8 @@ def load(
     `model` and `drafter` are names of the catalogue or files; without them it is the nano pair, or
     the model's own drafter. `context` is in tokens, 0 the model's own (at most 8192). `threads`
     and `draft_length` 0 are what measurement says. `parallel` is how many rows `Model.batch` can
-    answer at a time. `device`, `gpu_layers`, `drafter_device` and `kv_type` pin parts of the plan.
+    answer at a time. `device`, `gpu_layers`, `drafter_device`, `kv_type` and
+    `attention` pin parts of the plan.
     `on_progress` is called with what is going on and its fraction done, and stops the loading by
     returning False; `on_note` with what the user should know of the pair, also later.
 
@@ -65,6 +67,7 @@ def load(
         speculate=speculate,
         pins=pins,
         kv_type=kv_type,
+        attention=attention,
         sequences=max(parallel, 1),
         alone=True,
     )

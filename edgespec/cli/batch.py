@@ -266,6 +266,7 @@ class _Command:
             "order": self._files.order,
             "context": self._model.context,
             "kv_type": self._model.kv_type,
+            "attention": self._model.attention,
             "system": settings.system,
             "raw": settings.raw,
             "samples": settings.samples,

@@ -114,6 +114,7 @@ def _model_settings(settings: "Settings") -> ModelSettings:
         gpu_layers=settings.gpu_layers if settings.gpu_layers >= -1 else None,
         drafter_device=settings.drafter_device or None,
         kv_type=settings.kv_type,
+        attention=settings.attention,
     )
 
 
@@ -135,6 +136,7 @@ def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | No
         gpu_layers=-2 if model.gpu_layers is None else model.gpu_layers,
         drafter_device=model.drafter_device or "",
         kv_type=model.kv_type,
+        attention=model.attention,
         system=system or "",
         temperature=sampling.temperature,
         top_k=sampling.top_k,

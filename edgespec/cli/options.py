@@ -34,6 +34,7 @@ class ModelSettings:
     gpu_layers: int | None = None
     drafter_device: str | None = None
     kv_type: str = "f16"
+    attention: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,13 @@ placement_options = (
         default="f16",
         show_default=True,
         help="Type of the target's cache; a coarser one can change the text.",
+    ),
+    click.option(
+        "--attention",
+        type=click.Choice(("auto", "flash", "plain")),
+        default="auto",
+        show_default="by measurement",
+        help="How the target attends; the kinds round in other ways, which can decide a tie.",
     ),
 )
 _MODEL = (

@@ -38,7 +38,8 @@ def plan(
     question = ask.question(pair, model.context or 0, model.kv_type)
     machine = machines.load(for_machine) if for_machine else machines.here(measure_again=True)
     threads = model.threads or 0
-    known = None if for_machine else ask.known(pair, threads, question.outputs)
+    attending = ask.attends(question, model.attention)
+    known = None if for_machine else ask.known(pair, threads, question.outputs, attending)
     pins = Pins(model.device, model.gpu_layers, model.drafter_device)
     found = choose.choose(machine, question, pins, known, threads)
     if as_json:

@@ -60,6 +60,7 @@ def load_options(settings: ModelSettings) -> LoadOptions:
         speculate=not settings.no_speculate,
         pins=Pins(settings.device, settings.gpu_layers, settings.drafter_device),
         kv_type=settings.kv_type,
+        attention=settings.attention,
     )
 
 

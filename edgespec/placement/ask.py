@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edgespec import balance, cpu_sets, headers, measurements, paths
+from edgespec import attention, balance, cpu_sets, headers, measurements, paths
+from edgespec.attention import AUTO, PLAIN, Attention
 from edgespec.balance import Balance
 from edgespec.catalog import Pair
 from edgespec.cpu_sets import CpuSet
@@ -40,17 +41,23 @@ def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17
     return Question(pair.name, target, drafter, size, kv_type, outputs)
 
 
-def known(pair: Pair, threads: int, outputs: int) -> Known:
+def attends(question: Question, kind: str = AUTO) -> Attention:
+    """How the target of `question` would attend for one answer at a time, as far as is known."""
+    timing = attention.kept()
+    return attention.choose(kind, question.target, question.n_ctx, question.kv_type, timing)
+
+
+def known(pair: Pair, threads: int, outputs: int, attending: Attention) -> Known:
     """What was measured of `pair` on the processor, with `threads` threads (0 = the fastest)."""
     balanced = None if threads else balance.load(balance_file(pair.target))
     usual = cpu_sets.default(detect.here(), threads)
     found = MeasurementStore(paths.cache_dir() / "measurements").load(
-        costs_key(pair, usual.threads, outputs, balanced)
+        costs_key(pair, usual.threads, outputs, balanced, flash=attending.flash)
     )
     cpus = _measured(balanced, usual) if balanced else usual
     if found is None:
-        return Known(cpus)
-    return Known(cpus, found.costs, found.acceptance.rate(Source.DRAFTER))
+        return Known(cpus, attention=attending)
+    return Known(cpus, found.costs, found.acceptance.rate(Source.DRAFTER), attending)
 
 
 def balance_file(target: Path) -> Path:
@@ -66,9 +73,11 @@ def costs_key(
     outputs: int,
     balanced: Balance | None = None,
     placement: Placement | None = None,
+    *,
+    flash: bool = True,
 ) -> str:
-    """Under which key the costs of `pair` are kept: for another placement or other processors than
-    usual (None), they are others."""
+    """Under which key the costs of `pair` are kept: for another placement, other processors than
+    usual (None) or without `flash` attention, they are others."""
     drafts = pair.drafter and (placement is None or placement.drafter)
     usual = cpu_sets.default(detect.here()).cpus
     unusual: list[object] = []
@@ -76,6 +85,8 @@ def costs_key(
         unusual += [balanced.single, balanced.batch]
     if placement and (placement.devices or placement.kv_type != "f16"):
         unusual.append(placement)
+    if not flash:
+        unusual.append(PLAIN)
     used = files(pair) if drafts else [pair.target]
     return measurements.pair_key(used, threads, outputs, *unusual)
 

@@ -1,9 +1,10 @@
 """The decision: the fastest placement that fits, the reason, and why not the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edgespec import cpu_sets, memory
+from edgespec.attention import Attention
 from edgespec.costs import CostTable
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU, DeviceKind
@@ -32,12 +33,13 @@ _SAME = 1.02
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The processors to compute on, and what was measured of the pair with them: its costs on the
-    processor, its acceptance."""
+    """The processors to compute on, what was measured of the pair with them, its costs on the
+    processor and its acceptance, and how the target attends there."""
 
     cpus: CpuSet
     costs: CostTable | None = None
     acceptance: float | None = None
+    attention: Attention = field(default_factory=Attention)
 
 
 def choose(
@@ -73,7 +75,7 @@ class _Judge:
 
     def plan(self, failed: Sequence[Placement]) -> Plan:
         every = [
-            placement
+            attending(placement, self._known.attention)
             for placement in placements(
                 self._machine,
                 self._target,
@@ -82,8 +84,8 @@ class _Judge:
                 self._question.kv_type,
                 self._pins,
             )
-            if placement not in failed
         ]
+        every = [placement for placement in every if placement not in failed]
         fitting = [placement for placement in every if not self._excess(placement)]
         if not fitting:
             excess = self._excess(every[0]) if every else "everything failed"
@@ -102,7 +104,8 @@ class _Judge:
         chosen = Judged(best, self._for(best, others))
         everything = (*others, *too_large[:_SIMULATED], *self._other_caches(best))
         learnt = self._known.acceptance is not None
-        return Plan(chosen, everything, self._cpus, self._acceptance, learnt)
+        attention = self._known.attention
+        return Plan(chosen, everything, self._cpus, attention, self._acceptance, learnt)
 
     def _predict(self, target: Footprint) -> Predictor:
         return Predictor(
@@ -194,6 +197,12 @@ class _Judge:
             reason = Reason(Why.OTHER_TEXT, "a coarser cache can change the text")
             found.append(Judged(option, reason))
         return found
+
+
+def attending(placement: Placement, attention: Attention) -> Placement:
+    """The placement with `attention`, which speaks of the processor unless it was asked for."""
+    flash = attention.flash or (bool(placement.target.layers) and not attention.pinned)
+    return replace(placement, flash=flash)
 
 
 def _complexity(option: Option) -> tuple[int, int, float]:

@@ -53,6 +53,7 @@ def summary(plan: Plan, machine: Machine, question: Question) -> str:
         ("target", _target(option, question)),
         ("drafter", _drafter(option, question)),
         ("threads", f"{plan.cpus}: {plan.cpus.why}"),
+        ("attention", _attention(plan)),
         *(("memory", line) for line in _memory(option, machine)),
         ("speed", _speed(option)),
         ("limit", _limit(option, machine)),
@@ -92,6 +93,14 @@ def _target(option: Option, question: Question) -> str:
 def _drafter(option: Option, question: Question) -> str:
     place = option.placement.drafter
     return _MEASURED if place and isinstance(question.drafter, OnnxHeader) else place or "none"
+
+
+def _attention(plan: Plan) -> str:
+    flash = plan.chosen.option.placement.flash
+    if flash and not plan.attention.flash:
+        return "flash: not all layers are on the CPU"
+    name = "flash" if flash else "plain"
+    return f"{name}: {plan.attention.why}" if plan.attention.why else name
 
 
 def _place(place: TargetPlace, question: Question) -> str:
@@ -169,6 +178,7 @@ def _record(judged: Judged) -> dict[str, Any]:
         "drafter": place.drafter,
         "context": place.n_ctx,
         "kv_type": place.kv_type,
+        "flash_attention": place.flash,
         "memory": {name: dict(parts) for name, parts in option.takes.items()},
         "tokens_per_second": option.forecast.rate,
         "plain_tokens_per_second": option.forecast.plain_rate,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edgespec import machines, memory
 from edgespec.devices import CPU, offload_devices
-from edgespec.placement.choose import Known, choose
+from edgespec.placement.choose import Known, attending, choose
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.question import Question
 from edgespec.placement.records import Placement, TargetPlace
@@ -21,7 +21,8 @@ def place(
     if pins.any or offload_devices():
         plan = choose(machines.here(), question, pins, known, failed=failed)
         return plan.chosen.option.placement
-    return _on_cpu(question)
+    placement = _on_cpu(question)
+    return attending(placement, known.attention) if known else placement
 
 
 def _on_cpu(question: Question) -> Placement:

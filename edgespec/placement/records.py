@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from edgespec.attention import Attention
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 
@@ -20,12 +21,16 @@ class TargetPlace:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Places of target and drafter (None without one), and the size and type of the cache."""
+    """Places of target and drafter (None without one), and the size and type of the cache.
+
+    `flash` is whether the target attends in llama.cpp's flash kernel.
+    """
 
     target: TargetPlace
     drafter: str | None
     n_ctx: int
     kv_type: str = "f16"
+    flash: bool = True
 
     @property
     def devices(self) -> frozenset[str]:
@@ -97,7 +102,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The choice, what else there was, and the processors that compute.
+    """The choice, what else there was, the processors that compute, and how the target attends.
 
     `acceptance` is the chance that a draft is accepted that the forecasts assume, `learnt` if it
     was seen with these models.
@@ -106,5 +111,6 @@ class Plan:
     chosen: Judged
     others: tuple[Judged, ...]
     cpus: CpuSet
+    attention: Attention
     acceptance: float
     learnt: bool

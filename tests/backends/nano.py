@@ -67,9 +67,10 @@ class Pair:
         trees: bool = False,
         lanes: int = LANES,
         bridge: Bridge | None = None,
+        flash: bool = True,
     ) -> None:
         options = ContextOptions(n_ctx=N_CTX, max_outputs=17)
-        contexts: list[Context] = [target.context(replace(options, branches=16))]
+        contexts: list[Context] = [target.context(replace(options, branches=16, flash=flash))]
         source = None
         if drafter:
             contexts.append(drafter.context(replace(options, max_sequences=lanes)))

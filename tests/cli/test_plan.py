@@ -22,7 +22,19 @@ def test_the_plan_for_this_machine() -> None:
     done = edgespec("plan", "nano")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
-    assert rows == ["machine", "target", "drafter", "threads", "memory", "speed", "limit", "reason"]
+    assert rows == (
+        [
+            "machine",
+            "target",
+            "drafter",
+            "threads",
+            "attention",
+            "memory",
+            "speed",
+            "limit",
+            "reason",
+        ]
+    )
     assert "tokens/s" in done.stdout
 
 

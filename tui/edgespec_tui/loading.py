@@ -97,6 +97,7 @@ class Loading:
                 settings.drafter_device or None,
             ),
             kv_type=settings.kv_type,
+            attention=settings.attention,
         )
         engine = load(pair, options, self._report)
         if self._cancelled:

@@ -308,6 +308,8 @@ def _params(model: Any, options: ContextOptions, threads: int, rollback: int) ->
     params.n_outputs_max = options.max_outputs
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+    if not options.flash:
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
     return params
 
 
