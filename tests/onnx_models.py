@@ -21,6 +21,8 @@ EXPORTS = {
     "grouped-half": Export(kind=TensorProto.FLOAT16),
     "spelt-out": Export(grouped=False),
     "spelt-out-half": Export(grouped=False, kind=TensorProto.FLOAT16, trims=True),
+    "spelt-out-8-bit": Export(grouped=False, bits=8),
+    "spelt-out-8-bit-half": Export(grouped=False, bits=8, kind=TensorProto.FLOAT16, trims=True),
 }
 
 
@@ -143,14 +145,26 @@ def _write(file: Path, value: object) -> None:
     file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
+def write_floats(path: Path, weights: Weights) -> Path:
+    """A GGUF of the same weights in f32, as the graphs without `bits` have them. Returns `path`."""
+    writer = gguf.GGUFWriter(path, "llama")
+    weights.copy_to(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def main() -> None:
-    """Write the nano drafter in every kind of export, each into a folder of its own."""
+    """Write the nano drafter in every kind of export, each into a folder of its own, and in f32."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("output", type=Path)
     output: Path = parser.parse_args().output
     weights = Weights()
     for name, export in EXPORTS.items():
         print(graph_of(write_folder(output / name, weights, export)))
+    print(write_floats(output / "floats.gguf", weights))
 
 
 if __name__ == "__main__":
