@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -42,14 +41,9 @@ def pair(target: str, as_json: bool) -> None:
 
 
 def _read_remote(name: str) -> "tuple[str, Header]":
-    from edgespec.hub.choice import Chooser, Room, this_machine
-    from edgespec.hub.client import Hub
-    from edgespec.hub.names import parse
-    from edgespec.library import Library
+    from edgespec.hub.choice import Room, look_up, this_machine
 
-    chooser = Chooser(Hub(), Library(), Event())
-    chosen = chooser.choose(parse(name), Room(this_machine(), limited=False))
-    return chosen.model.name, chooser.compared(chosen)
+    return look_up(name, Room(this_machine(), limited=False))
 
 
 def _record(target: "Target", ranked: "list[Suggestion]") -> dict[str, object]:

@@ -12,7 +12,7 @@ from edgespec.headers import Header
 from edgespec.hub import exports
 from edgespec.hub.client import Hub, Repository, require_online
 from edgespec.hub.exports import Export
-from edgespec.hub.names import Wish
+from edgespec.hub.names import Wish, parse
 from edgespec.hub.quants import RemoteModel, models, named, require_some
 from edgespec.hub.remote_header import read_remote_header
 from edgespec.library import Library
@@ -149,6 +149,13 @@ class Chooser:
         else:
             header = read_remote_header(self._hub, model, self._library.folder, self._stop)
         return Chosen(model, repository.licence, header, room.needs(header))
+
+
+def look_up(name: str, room: Room) -> tuple[str, Header]:
+    """The model of the Hub that `name` means, as the Hub calls it, and what it says of itself."""
+    chooser = Chooser(Hub(), Library(), Event())
+    chosen = chooser.choose(parse(name), room)
+    return chosen.model.name, chooser.compared(chosen)
 
 
 def _require_fit(chosen: Chosen, room: Room) -> Chosen:
