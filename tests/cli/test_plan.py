@@ -77,7 +77,7 @@ def test_a_model_that_was_not_pulled(
     ask = ("plan", "mine", "--json", "--for-machine", str(file))
     for description, name in ((BIG, "Q9_0"), (SMALL.replace("20", "26"), "Q8_0")):
         file.write_text(description)
-        done = edgespec(*ask, **variables)
+        done = edgespec(*ask, stdin=None, **variables)
         assert (done.returncode, done.stderr) == (0, "")
         found = json.loads(done.stdout)
         assert found["model"] == f"hf:me/tiny-GGUF:{name}"
@@ -88,7 +88,7 @@ def test_a_model_that_was_not_pulled(
         ({}, "models may take 0.0 GiB here; what fits is a smaller --context"),
         ({"HF_HUB_OFFLINE": "1"}, "is not on this machine, and HF_HUB_OFFLINE forbids"),
     ):
-        done = edgespec(*ask, **variables, **more)
+        done = edgespec(*ask, stdin=None, **variables, **more)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
         assert part in done.stderr
 
