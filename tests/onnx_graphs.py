@@ -17,8 +17,6 @@ Array = NDArray[Any]
 
 _TO_THE_END = 2**63 - 1
 _BLOCK = 32
-_WRITTEN = ("general.architecture", "general.file_type")
-"""What a writer says by itself, and what no longer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,6 @@ class Weights:
     def get(self, key: str) -> Any:
         """The metadata value of `key`."""
         return self._fields[key].contents()
-
-    def copy_to(self, writer: gguf.GGUFWriter) -> None:
-        """Everything, the tensors in f32."""
-        for name, field in self._fields.items():
-            if not name.startswith("GGUF.") and name not in _WRITTEN:
-                kind, *inner = field.types
-                writer.add_key_value(name, field.contents(), kind, inner[-1] if inner else None)
-        for name in self._tensors:
-            writer.add_tensor(name, self[name])
 
 
 class Graph:

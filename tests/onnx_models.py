@@ -145,10 +145,17 @@ def _write(file: Path, value: object) -> None:
     file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
-def write_floats(path: Path, weights: Weights) -> Path:
-    """A GGUF of the same weights in f32, as the graphs without `bits` have them. Returns `path`."""
+def write_floats(path: Path) -> Path:
+    """The nano drafter in f32, which is what graphs without `bits` compute with. Returns `path`."""
+    reader, weights = gguf.GGUFReader(DRAFTER), Weights()
     writer = gguf.GGUFWriter(path, "llama")
-    weights.copy_to(writer)
+    for name, field in reader.fields.items():
+        # The writer says the one by itself, and the other no longer holds.
+        if not name.startswith(("GGUF.", "general.architecture", "general.file_type")):
+            kind, *inner = field.types
+            writer.add_key_value(name, field.contents(), kind, inner[-1] if inner else None)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, weights[tensor.name])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -164,7 +171,7 @@ def main() -> None:
     weights = Weights()
     for name, export in EXPORTS.items():
         print(graph_of(write_folder(output / name, weights, export)))
-    print(write_floats(output / "floats.gguf", weights))
+    print(write_floats(output / "floats.gguf"))
 
 
 if __name__ == "__main__":

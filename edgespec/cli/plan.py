@@ -69,8 +69,8 @@ def _remote(name: str, model: ModelSettings, machine: "Machine") -> "Question":
     other = "" if model.no_speculate else model.drafter or usual_drafter(name)
     try:
         target = find_target(name, lambda source: look_up(source, room))
+        drafter = find_target(other, lambda source: look_up(source, room)).header if other else None
     except NotEnoughMemory as error:
         hint = "what fits is a smaller --context, or a smaller model"
         raise NotEnoughMemory(error.what, hint) from error
-    drafter = find_target(other, lambda source: look_up(source, room)).header if other else None
     return ask.question_of(target.name, target.header, drafter, model.context or 0, model.kv_type)
