@@ -42,7 +42,7 @@ def competitor(cpu: int) -> Iterator[None]:
 
 def step(context: Bindable, cpus: tuple[int, ...], repetitions: int) -> float:
     """Milliseconds of a single-token step on `cpus`, the median."""
-    context.bind(cpus, cpus)
+    context.bind(cpus, cpus, cpus)
     times = []
     for _ in range(repetitions + 1):
         begin = perf_counter()

@@ -1,7 +1,9 @@
 """A drafter's step in ONNX Runtime against llama.cpp's, on one thread.
 
-Graphs to measure come from `python -m tests.onnx_models build/onnx`. All models are loaded at once
-and take turns, block by block, so that whatever else the machine does hits all alike.
+What to measure comes from `python -m tests.onnx_models build/onnx`: graphs, and the same weights in
+floats for llama.cpp, as a step that reads four times the bytes takes its time in any engine. All
+models are loaded at once and take turns, block by block, so that whatever else the machine does
+hits all alike.
 """
 
 import argparse
@@ -59,18 +61,20 @@ def measure(contexts: Sequence[Context], depth: int, steps: int, blocks: int) ->
 def main() -> None:
     options = _options()
     facts = machine.describe()
-    paths = [options.gguf, *options.graphs]
+    paths = [*options.gguf, *options.graphs]
     contexts = [open_context(path, max(options.depths) + options.steps) for path in paths]
     rows, kept = [], {}
     for depth in options.depths:
         times = measure(contexts, depth, options.steps, options.blocks)
-        usual = median(times[0])
+        usual = [median(found) for found in times[: len(options.gguf)]]
         for path, found in zip(paths, times, strict=True):
-            name = path.name if path is options.gguf else path.parents[1].name
+            name = path.name if path in options.gguf else path.parents[1].name
             kept[f"{name} at {depth}"] = found
-            rows.append((name, depth, median(found) * 1e3, f"{median(found) / usual:.2f}"))
+            step = median(found)
+            rows.append((name, depth, step * 1e3, *(f"{step / other:.2f}" for other in usual)))
     print(machine.headline(facts))
-    print(report.table(("model", "depth", "ms a step", "ratio"), rows))
+    ratios = [f"of {path.name}" for path in options.gguf]
+    print(report.table(("model", "depth", "ms a step", *ratios), rows))
     report.save(options.json, {"machine": facts, "seconds": kept})
 
 
@@ -78,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     nano = Path(__file__).resolve().parent.parent / "edgespec" / "nano" / "drafter-q8_0.gguf"
     parser.add_argument("graphs", type=Path, nargs="+", metavar="GRAPH")
-    parser.add_argument("--gguf", type=Path, default=nano)
+    parser.add_argument("--gguf", type=Path, nargs="+", default=[nano], help="to compare with")
     parser.add_argument("--depths", type=int, nargs="+", default=[0, 256, 1024])
     parser.add_argument("--steps", type=int, default=50, help="per block")
     parser.add_argument("--blocks", type=int, default=10)

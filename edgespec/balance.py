@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,6 +15,8 @@ from edgespec.protocols import Bindable
 
 _BATCH = 4
 """Tokens of a typical verification."""
+_PROMPT = 64
+"""Tokens of a batch that is bound by arithmetic, as those of prompts are."""
 _ROUNDS = 5
 _TOKENS = 3
 """Single tokens per visit; the first, after a change of threads, does not count."""
@@ -28,10 +30,11 @@ _OLD = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Processors for single tokens and for batches; `measured` is the Unix time."""
+    """Processors for single tokens, batches and prompts; `measured` is the Unix time."""
 
     single: tuple[int, ...]
     batch: tuple[int, ...]
+    prompt: tuple[int, ...]
     measured: float = 0.0
 
     @property
@@ -68,8 +71,11 @@ class Balancer:
                 self._visit(self.candidates[index].cpus, single, batch)
             best = min(median(single) for single, _ in times.values())
             left = [at for at in left if median(times[at][0]) <= _HOPELESS * best or at == 0]
-        balance = self._choose({at: (median(s), median(b)) for at, (s, b) in times.items()})
-        self.context.bind(balance.single, balance.batch)
+        first, many = self._choose({at: (median(s), median(b)) for at, (s, b) in times.items()})
+        prompt = self.candidates[self._for_prompts(many, left, end)].cpus
+        cpus = self.candidates[first].cpus, self.candidates[many].cpus
+        balance = Balance(*cpus, prompt, time.time())
+        self._bind(balance)
         return balance
 
     def holds(self, balance: Balance) -> bool:
@@ -77,8 +83,11 @@ class Balancer:
         usual = self.candidates[0].cpus
         same = usual == balance.single
         ratio = 1.0 if same else min(self._singles(usual)) / min(self._singles(balance.single))
-        self.context.bind(balance.single, balance.batch)
+        self._bind(balance)
         return ratio > _GAIN
+
+    def _bind(self, balance: Balance) -> None:
+        self.context.bind(balance.single, balance.batch, balance.prompt)
 
     def _visit(self, cpus: Sequence[int], single: list[float], batch: list[float]) -> None:
         single.extend(self._singles(cpus))
@@ -89,26 +98,37 @@ class Balancer:
             batch.append(single[-1])
 
     def _singles(self, cpus: Sequence[int]) -> list[float]:
-        self.context.bind(cpus, cpus)
+        self.context.bind(cpus, cpus, cpus)
         return [self._step(1) for _ in range(_TOKENS)][1:]
 
     def _step(self, n: int) -> float:
         begin = self.clock()
-        self.context.decode([7] * n, 0, outputs=n)
+        self.context.decode([7] * n, 0, outputs=n if n <= _BATCH else 1)
         self.context.logits(0)
         seconds = self.clock() - begin
         self.context.clear()
         return seconds
 
-    def _choose(self, times: Mapping[int, tuple[float, float]]) -> Balance:
+    def _choose(self, times: Mapping[int, tuple[float, float]]) -> tuple[int, int]:
+        """The candidates for single tokens and for batches."""
         single = min(times, key=lambda at: times[at][0])
         if times[single][0] > _GAIN * times[0][0]:
             single = 0
         batch = min(times, key=lambda at: times[at][1])
-        if times[batch][1] > _SWAP * times[single][1]:
-            batch = single
-        cpus = self.candidates[single].cpus, self.candidates[batch].cpus
-        return Balance(*cpus, time.time())
+        return single, batch if times[batch][1] <= _SWAP * times[single][1] else single
+
+    def _for_prompts(self, usual: int, others: Sequence[int], end: float) -> int:
+        """The candidate for prompts: that for batches, unless another one is found by `end`."""
+        times: dict[int, float] = {}
+        size = min(_PROMPT, self.context.n_batch)
+        for at in dict.fromkeys([usual, *others]) if len(others) > 1 else ():
+            if self.clock() > end:
+                break
+            cpus = self.candidates[at].cpus
+            self.context.bind(cpus, cpus, cpus)
+            times[at] = min(self._step(size) for _ in range(2))
+        best = min(times, key=lambda at: times[at], default=usual)
+        return best if best == usual or times[best] <= _SWAP * times[usual] else usual
 
 
 def settle(
@@ -125,7 +145,8 @@ def settle(
     """
     kept = None if again else load(file)
     usable = {cpu for one in balancer.candidates for cpu in one.cpus}
-    if kept and not kept.old and {*kept.single, *kept.batch} <= usable and balancer.holds(kept):
+    known = {*kept.single, *kept.batch, *kept.prompt} if kept else set()
+    if kept and not kept.old and known <= usable and balancer.holds(kept):
         return kept
     if candidates:
         balancer.candidates = candidates()
@@ -138,14 +159,15 @@ def load(file: Path) -> Balance | None:
     """What was kept in `file`, None if there is nothing usable."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         data = json.loads(file.read_text("utf-8"))
-        single, batch = (tuple(map(int, data[key])) for key in ("single", "batch"))
-        if single and batch:
-            return Balance(single, batch, float(data["measured"]))
+        single, batch, prompt = (
+            tuple(map(int, data[key])) for key in ("single", "batch", "prompt")
+        )
+        if single and batch and prompt:
+            return Balance(single, batch, prompt, float(data["measured"]))
     return None
 
 
 def save(file: Path, balance: Balance) -> None:
     """Keep `balance`, in one step that other processes see whole or not at all."""
-    data = {"single": balance.single, "batch": balance.batch, "measured": balance.measured}
     with suppress(OSError):
-        own_files.replace(file, json.dumps(data))
+        own_files.replace(file, json.dumps(asdict(balance)))

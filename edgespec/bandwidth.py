@@ -75,7 +75,7 @@ def core_speeds(cpus: Sequence[int], seconds: float = 0.05) -> dict[int, float]:
         _run([Thread(target=count, args=(cpu,), daemon=True) for cpu in cpus])
         del cells
     fastest = max(read.values())
-    return {cpu: times / fastest for cpu, times in read.items()}
+    return {cpu: read[cpu] / fastest for cpu in cpus}
 
 
 def best(file: Path, key: str, cpus: Sequence[int], *, again: bool = True) -> Bandwidth:

@@ -50,6 +50,12 @@ class Machine:
     devices: tuple[Device, ...] = ()
     core_speeds: Mapping[int, float] = field(default_factory=dict)
 
+    @property
+    def room(self) -> int:
+        """Free bytes of all memories together; an integrated GPU's is the processor's."""
+        own = (device for device in self.devices if device.kind is not DeviceKind.IGPU)
+        return self.free + sum(device.free for device in own)
+
 
 def here(*, measure_again: bool = False) -> Machine:
     """This machine. Its bandwidth is measured (in less than a second) unless it is known."""

@@ -38,12 +38,25 @@ def find_target(name: str, read_remote: ReadRemote) -> Target:
 
     Raises ModelUnavailable, or what `read_remote` raises.
     """
-    entry = catalog.load().entries.get(name)
-    source = entry.record.target if entry and not entry.target.is_file() else name
-    if source.startswith(PREFIX) and not Library().best(parse(source).name):
+    if source := on_hub(name):
         return Target(*read_remote(source), None)
     file = catalog.resolve(name, speculate=False).target
     return Target(name, headers.read(file), file)
+
+
+def on_hub(name: str) -> str:
+    """What the Hub calls the model that `name` means, empty for one that is not there or here."""
+    entry = catalog.load().entries.get(name)
+    source = entry.record.target if entry and not entry.target.is_file() else name
+    there = source.startswith(PREFIX) and not Library().best(parse(source).name)
+    return source if there else ""
+
+
+def usual_drafter(name: str) -> str:
+    """What the catalogue's pair `name` has the Hub's drafter called, empty if it has none."""
+    entry = catalog.load().entries.get(name)
+    drafter = entry.record.drafter if entry else ""
+    return drafter if drafter.startswith(PREFIX) else ""
 
 
 def suggestions(target: Target, read_remote: ReadRemote | None = None) -> list[Suggestion]:

@@ -25,10 +25,10 @@ _OVERHEAD = 3 << 19
 _EXACT_OPERAND, _QUANTIZED_OPERAND = 2, 1.14
 """Bytes per value into which activations are converted for matrices of either kind."""
 
-_REPACKED = {"IQ4_NL", "MXFP4", "Q2_K", "Q4_0", "Q4_K"}
+REPACKED = {"IQ4_NL", "MXFP4", "Q2_K", "Q4_0", "Q4_K"}
 """Types that llama.cpp keeps in another order than the file's where the CPU gains from it."""
 if platform.machine().lower() in ("aarch64", "arm64"):
-    _REPACKED |= {"Q5_K", "Q6_K", "Q8_0"}
+    REPACKED |= {"Q5_K", "Q6_K", "Q8_0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _second_embeddings(header: GgufHeader) -> int:
     embeddings = header.tensor("token_embd.weight")
     if embeddings is None or header.tensor("output.weight"):
         return 0
-    return embeddings.size if embeddings.type.name in _REPACKED else 0
+    return embeddings.size if embeddings.type.name in REPACKED else 0
 
 
 def _cache(header: GgufHeader, n_ctx: int, kv_type: str) -> int:

@@ -38,7 +38,8 @@ class OnnxHeader:
     token takes; `context_length` is the configuration's. If the graph `rounds` activations to
     integers, logits of a batch differ from those of single steps by tenths (up to 0.3 were
     measured, in other graphs 0.02), because that makes much of little. `parameters` follow from
-    the configuration of a decoder of the usual kind, 0 if that does not tell.
+    the configuration of a decoder of the usual kind, 0 if that does not tell. `tokenizer` is the
+    text of the file that lies beside a graph which is not here, as far as it was asked for.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class OnnxHeader:
     operators: frozenset[str]
     rounds: bool = False
     parameters: int = 0
+    tokenizer: bytes = b""
 
     @property
     def grouped(self) -> bool:

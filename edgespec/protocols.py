@@ -190,11 +190,12 @@ class Saving(Protocol):
 class Bindable(Context, Protocol):
     """A context that computes on processors which can be chosen."""
 
-    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
-        """Decode single tokens on the processors `single`, batches on `batch`, a thread on each.
+    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+        """Decode on these processors, a thread on each: single tokens, batches, and prompts.
 
-        Called by the thread that decodes. Where the system does not let threads be bound, only
-        their number changes. Raises ValueError for none.
+        Prompts are what has more tokens than may have outputs. Called by the thread that decodes.
+        Where the system does not let threads be bound, only their number changes. Raises ValueError
+        for none.
         """
 
 

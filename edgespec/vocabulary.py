@@ -35,7 +35,7 @@ def vocabulary(header: Header) -> Vocabulary:
 def _of_graph(header: OnnxHeader) -> Vocabulary:
     try:
         file = beside(header.path, "tokenizer.json")
-        described = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        described = json.loads(header.tokenizer or (file.read_bytes() if file else b"{}"))
         texts = {int(token): text for text, token in described["model"]["vocab"].items()}
         texts |= {int(one["id"]): one["content"] for one in described["added_tokens"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -132,7 +132,7 @@ class FakeContext:
     `blocked`: decodes that last until `abort`;
     `losses`: decodes that never end because the device is lost;
     `refuses`: names of "truncate", "restore" and "keep" if they shall always answer False.
-    `bound` are the processors for single tokens and for batches, if `bind` was called;
+    `bound` are the processors for single tokens, batches and prompts, if `bind` was called;
     `decodes`, `decoded` and `batches` count calls, tokens and (tokens, outputs) of each call,
     `trees` those of them that were trees.
     """
@@ -161,7 +161,7 @@ class FakeContext:
         self._report: Callable[[str], None] = lambda reason: None
         self.refuses: set[str] = set()
         self.batches: list[tuple[int, int]] = []
-        self.bound: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self.bound: tuple[tuple[int, ...], ...] | None = None
         self.closed = False
         self._language = language
         self._held: list[list[int]] = [[] for _ in range(options.max_sequences)]
@@ -348,9 +348,9 @@ class FakeContext:
         """Report what `losses` says."""
         self._report = report
 
-    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
+    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
         """Remember the processors."""
-        self.bound = tuple(single), tuple(batch)
+        self.bound = tuple(single), tuple(batch), tuple(prompt)
 
     def abort(self) -> None:
         """Stop the decode in progress or the next one."""

@@ -21,6 +21,8 @@ EXPORTS = {
     "grouped-half": Export(kind=TensorProto.FLOAT16),
     "spelt-out": Export(grouped=False),
     "spelt-out-half": Export(grouped=False, kind=TensorProto.FLOAT16, trims=True),
+    "spelt-out-8-bit": Export(grouped=False, bits=8),
+    "spelt-out-8-bit-half": Export(grouped=False, bits=8, kind=TensorProto.FLOAT16, trims=True),
 }
 
 
@@ -143,14 +145,33 @@ def _write(file: Path, value: object) -> None:
     file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
+def write_floats(path: Path) -> Path:
+    """The nano drafter in f32, which is what graphs without `bits` compute with. Returns `path`."""
+    reader, weights = gguf.GGUFReader(DRAFTER), Weights()
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, field in reader.fields.items():
+        # The writer says the one by itself, and the other no longer holds.
+        if not name.startswith(("GGUF.", "general.architecture", "general.file_type")):
+            kind, *inner = field.types
+            writer.add_key_value(name, field.contents(), kind, inner[-1] if inner else None)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, weights[tensor.name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def main() -> None:
-    """Write the nano drafter in every kind of export, each into a folder of its own."""
+    """Write the nano drafter in every kind of export, each into a folder of its own, and in f32."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("output", type=Path)
     output: Path = parser.parse_args().output
     weights = Weights()
     for name, export in EXPORTS.items():
         print(graph_of(write_folder(output / name, weights, export)))
+    print(write_floats(output / "floats.gguf"))
 
 
 if __name__ == "__main__":

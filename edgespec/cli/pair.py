@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ from edgespec.cli.options import ENVIRONMENT
 from edgespec.cli.output import Output
 
 if TYPE_CHECKING:
-    from edgespec.gguf_header import GgufHeader
+    from edgespec.headers import Header
     from edgespec.matchmaking import Target
     from edgespec.ranking import Suggestion
 
@@ -23,7 +22,7 @@ _FITS = ("none", "by bytes", "fits", "same")
 @click.argument("target")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def pair(target: str, as_json: bool) -> None:
-    """Rank the drafters that fit TARGET, a name or a GGUF file.
+    """Rank the drafters that fit TARGET, a name or a file.
 
     ACCEPTANCE is the chance that a drafted token is right, STEP the time of a drafter's step and
     SPEED the tokens per second to expect, both against the target alone. They are measured if the
@@ -41,15 +40,10 @@ def pair(target: str, as_json: bool) -> None:
     Output().write(text)
 
 
-def _read_remote(name: str) -> "tuple[str, GgufHeader]":
-    from edgespec.hub.choice import Chooser, Room, this_machine
-    from edgespec.hub.client import Hub
-    from edgespec.hub.names import parse
-    from edgespec.library import Library
+def _read_remote(name: str) -> "tuple[str, Header]":
+    from edgespec.hub.choice import Room, look_up, this_machine
 
-    room = Room(this_machine(), limited=False)
-    chosen = Chooser(Hub(), Library(), Event()).choose(parse(name), room)
-    return chosen.model.name, chosen.gguf
+    return look_up(name, Room(this_machine(), limited=False))
 
 
 def _record(target: "Target", ranked: "list[Suggestion]") -> dict[str, object]:

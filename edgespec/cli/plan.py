@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgespec.cli.options import ENVIRONMENT, ModelSettings, model_options, names_and_files
 from edgespec.cli.output import Output, printable
+
+if TYPE_CHECKING:
+    from edgespec.machines import Machine
+    from edgespec.placement.question import Question
 
 
 @click.command(context_settings=ENVIRONMENT)
@@ -23,23 +28,27 @@ def plan(
 ) -> None:
     """Tell where target, drafter and caches would go, how fast that is, and why.
 
-    Nothing is loaded; the memory's bandwidth is measured, which takes less than a second.
+    Nothing is loaded; the memory's bandwidth is measured, which takes less than a second. Of a
+    model of the Hub that was not pulled, only the beginning of its file is read.
     """
     if name and model.model:
         raise click.UsageError("name the model once, as an argument or with --model")
 
     from edgespec import machines
-    from edgespec.matchmaking import best_pair
+    from edgespec.matchmaking import best_pair, on_hub
     from edgespec.placement import ask, choose
     from edgespec.placement import explain as words
     from edgespec.placement.enumerate import Pins
 
-    pair = best_pair(name or model.model, model.drafter, speculate=not model.no_speculate)
-    question = ask.question(pair, model.context or 0, model.kv_type)
+    wanted, threads, known = name or model.model, model.threads or 0, None
     machine = machines.load(for_machine) if for_machine else machines.here(measure_again=True)
-    threads = model.threads or 0
-    attending = ask.attends(question, model.attention)
-    known = None if for_machine else ask.known(pair, threads, question.outputs, attending)
+    if wanted and on_hub(wanted):
+        question = _remote(wanted, model, machine)
+    else:
+        pair = best_pair(wanted, model.drafter, speculate=not model.no_speculate)
+        question = ask.question(pair, model.context or 0, model.kv_type)
+        attending = ask.attends(question, model.attention)
+        known = None if for_machine else ask.known(pair, threads, question.outputs, attending)
     pins = Pins(model.device, model.gpu_layers, model.drafter_device)
     found = choose.choose(machine, question, pins, known, threads)
     if as_json:
@@ -48,3 +57,21 @@ def plan(
         text = words.summary(found, machine, question)
         text += "\n\n" + words.explanation(found, machine, question) if explain else ""
     Output().write(printable(text) + "\n")
+
+
+def _remote(name: str, model: ModelSettings, machine: "Machine") -> "Question":
+    """About a model that is still on the Hub: its largest quantization for which there is room."""
+    from edgespec.errors import NotEnoughMemory
+    from edgespec.hub.choice import CONTEXT, Room, look_up
+    from edgespec.matchmaking import find_target, usual_drafter
+    from edgespec.placement import ask
+
+    room = Room(machine.room, model.context or CONTEXT)
+    other = "" if model.no_speculate else model.drafter or usual_drafter(name)
+    try:
+        target = find_target(name, lambda source: look_up(source, room))
+        drafter = find_target(other, lambda source: look_up(source, room)).header if other else None
+    except NotEnoughMemory as error:
+        hint = "what fits is a smaller --context, or a smaller model"
+        raise NotEnoughMemory(error.what, hint) from error
+    return ask.question_of(target.name, target.header, drafter, model.context or 0, model.kv_type)

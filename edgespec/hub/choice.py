@@ -7,11 +7,12 @@ from threading import Event
 
 from edgespec import cgroups, memory
 from edgespec.errors import ModelFileError, ModelUnavailable, NotEnoughMemory
-from edgespec.gguf_header import GgufHeader, read_header
+from edgespec.gguf_header import read_header
+from edgespec.headers import Header
 from edgespec.hub import exports
 from edgespec.hub.client import Hub, Repository, require_online
 from edgespec.hub.exports import Export
-from edgespec.hub.names import Wish
+from edgespec.hub.names import Wish, parse
 from edgespec.hub.quants import RemoteModel, models, named, require_some
 from edgespec.hub.remote_header import read_remote_header
 from edgespec.library import Library
@@ -34,7 +35,7 @@ class Room:
     context: int = CONTEXT
     limited: bool = True
 
-    def needs(self, header: GgufHeader | OnnxHeader) -> int:
+    def needs(self, header: Header) -> int:
         """Bytes that the model of `header` takes."""
         context = min(self.context, header.context_length)
         if isinstance(header, OnnxHeader):
@@ -52,18 +53,8 @@ class Chosen:
 
     model: RemoteModel
     licence: str
-    header: GgufHeader | OnnxHeader
+    header: Header
     needs: int
-
-    @property
-    def gguf(self) -> GgufHeader:
-        """The header of a GGUF. Raises ModelUnavailable for an ONNX export."""
-        if isinstance(self.header, GgufHeader):
-            return self.header
-        raise ModelUnavailable(
-            f"{self.model.name} is an ONNX export, of which too little is known to rank it",
-            "name it with --drafter when you run the target",
-        )
 
 
 def this_machine(root: Path = Path("/")) -> int:
@@ -102,6 +93,13 @@ class Chooser:
             model = named(found, choice, repository.name)
             return _require_fit(self._look(model, repository, room), room)
         return self._largest(repository, found, room)
+
+    def compared(self, chosen: Chosen) -> Header:
+        """The header of what was chosen, with all that it takes to compare it with others."""
+        header = chosen.header
+        if isinstance(header, OnnxHeader):
+            return exports.with_tokenizer(self._hub, chosen.model, header, self._stop)
+        return header
 
     def _export(
         self, repository: Repository, graphs: Sequence[Export], choice: str | None, room: Room
@@ -151,6 +149,13 @@ class Chooser:
         else:
             header = read_remote_header(self._hub, model, self._library.folder, self._stop)
         return Chosen(model, repository.licence, header, room.needs(header))
+
+
+def look_up(name: str, room: Room) -> tuple[str, Header]:
+    """The model of the Hub that `name` means, as the Hub calls it, and what it says of itself."""
+    chooser = Chooser(Hub(), Library(), Event())
+    chosen = chooser.choose(parse(name), room)
+    return chosen.model.name, chooser.compared(chosen)
 
 
 def _require_fit(chosen: Chosen, room: Room) -> Chosen:

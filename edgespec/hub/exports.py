@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from threading import Event
@@ -14,7 +14,10 @@ from edgespec.hub.names import base, is_file, shown
 from edgespec.hub.quants import RemoteModel
 from edgespec.onnx_header import OnnxHeader, header_of_config
 
-_NEEDED = ("config.json", "tokenizer.json")
+_TOKENIZER = "tokenizer.json"
+_LARGEST = 64 << 20
+"""Bytes of a tokenizer; that of a vocabulary of 260,000 takes half of it."""
+_NEEDED = ("config.json", _TOKENIZER)
 _SIDE = (*_NEEDED, "generation_config.json", "tokenizer_config.json", "chat_template.jinja")
 _FOLDERS = ("", "onnx")
 _USUAL = ("q4", "int8", "quantized", "uint8", "q4f16", "fp16", "model")
@@ -89,6 +92,18 @@ def resolved(
     model = RemoteModel(repository.name, repository.commit, export.choice, (*export.heavy, *side))
     path = Path(PurePosixPath(repository.name, export.heavy[0].path))
     return model, header_of_config(path, export.size, config)
+
+
+def with_tokenizer(hub: Hub, model: RemoteModel, header: OnnxHeader, stop: Event) -> OnnxHeader:
+    """`header` with the text of the tokenizer, by which vocabularies are compared.
+
+    Raises what Hub raises, ModelFileError for one that is too large to be any.
+    """
+    (file,) = [file for file in model.files if file.path == _TOKENIZER]
+    if file.size > _LARGEST:
+        raise ModelFileError(f"{file.path} of {model.repository} has {file.size} bytes")
+    place = Repository(model.repository, model.commit, (), "")
+    return replace(header, tokenizer=hub.content(place, file, stop))
 
 
 def _object(data: bytes, repository: str) -> Mapping[str, Any]:

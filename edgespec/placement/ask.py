@@ -10,7 +10,9 @@ from edgespec.catalog import Pair
 from edgespec.cpu_sets import CpuSet
 from edgespec.errors import InvalidInput
 from edgespec.events import Source
+from edgespec.headers import Header
 from edgespec.measurements import MeasurementStore
+from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.choose import Known
 from edgespec.placement.question import KV_TYPES, Question
 from edgespec.placement.records import Placement
@@ -26,19 +28,31 @@ def question(pair: Pair, n_ctx: int = 0, kv_type: str = "f16", outputs: int = 17
     Raises the ModelUnavailable family for files that cannot be used, InvalidInput for a cache of
     a type that is unknown, or that an ONNX target cannot have.
     """
-    if kv_type not in KV_TYPES:
-        raise InvalidInput(f"there is no cache of type {kv_type!r}", f"take {', '.join(KV_TYPES)}")
     target = headers.read(pair.target)
     drafter = headers.read(pair.drafter) if pair.drafter else None
+    return question_of(pair.name, target, drafter, n_ctx, kv_type, outputs)
+
+
+def question_of(
+    name: str,
+    target: Header,
+    drafter: Header | None,
+    n_ctx: int = 0,
+    kv_type: str = "f16",
+    outputs: int = 17,
+) -> Question:
+    """The question about models whose files need not be here. Raises InvalidInput as above."""
+    if kv_type not in KV_TYPES:
+        raise InvalidInput(f"there is no cache of type {kv_type!r}", f"take {', '.join(KV_TYPES)}")
     size = n_ctx or min(target.context_length, DEFAULT_CONTEXT)
-    if headers.is_onnx(pair.target):
+    if isinstance(target, OnnxHeader):
         if kv_type != KV_TYPES[0]:
             raise InvalidInput(
-                f"the cache of {pair.target.name} has the type that its graph says",
+                f"the cache of {target.path.name} has the type that its graph says",
                 "leave out --kv-type",
             )
         size = min(size, target.context_length)
-    return Question(pair.name, target, drafter, size, kv_type, outputs)
+    return Question(name, target, drafter, size, kv_type, outputs)
 
 
 def attends(question: Question, kind: str = AUTO) -> Attention:

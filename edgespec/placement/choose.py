@@ -175,11 +175,11 @@ class _Judge:
 
     def _against(self, option: Option, best: Option) -> Reason:
         loss = 1 - option.forecast.rate / best.forecast.rate
-        if loss <= 0:
+        if loss >= _SAME - 1:
+            return Reason(Why.SLOWER, f"{loss:.0%} slower")
+        if best.placement.drafter and not option.placement.drafter:
             return Reason(Why.NO_GAIN, "the scheduler drafts only where that pays, anyway")
-        if loss < _SAME - 1:
-            return Reason(Why.NO_GAIN, "no faster, and it needs more")
-        return Reason(Why.SLOWER, f"{loss:.0%} slower")
+        return Reason(Why.NO_GAIN, "hardly faster, if at all, and it needs more")
 
     def _other_caches(self, best: Option) -> list[Judged]:
         """The same with a smaller cache: never chosen by itself, because it changes the text."""

@@ -46,8 +46,8 @@ def placements(
     better than none is for the forecast to say. Raises InvalidInput for a pinned device that is
     not there.
     """
-    _check(machine, pins)
     _check_placeable(target, drafter, pins)
+    _check(machine, pins)
     for place in _drafter_places(machine, drafter, pins):
         for layout in _target_places(machine, target, drafter, place, pins):
             yield Placement(layout, place, n_ctx, kv_type)

@@ -10,7 +10,7 @@ from edgespec.devices import CPU
 from edgespec.machines import Machine
 from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.question import Question
-from edgespec.placement.records import Judged, Option, Plan, TargetPlace
+from edgespec.placement.records import Judged, Option, Plan, TargetPlace, Why
 
 _MIB = 1 << 20
 _MEASURED = "ONNX Runtime, on the device that is fastest when it is loaded (taken for the CPU here)"
@@ -46,10 +46,11 @@ def as_json(plan: Plan, machine: Machine, question: Question) -> dict[str, Any]:
 
 
 def summary(plan: Plan, machine: Machine, question: Question) -> str:
-    """The chosen plan in a few lines."""
+    """The chosen plan in a few lines, and what else would fit."""
     option = plan.chosen.option
     rows = [
         ("machine", f"{machine.name}, {machine.topology.describe()}"),
+        ("model", question.name),
         ("target", _target(option, question)),
         ("drafter", _drafter(option, question)),
         ("threads", f"{plan.cpus}: {plan.cpus.why}"),
@@ -58,14 +59,14 @@ def summary(plan: Plan, machine: Machine, question: Question) -> str:
         ("speed", _speed(option)),
         ("limit", _limit(option, machine)),
         ("reason", plan.chosen.reason.text),
+        *_others(plan, question, of_interest=True),
     ]
     return _aligned(rows)
 
 
 def explanation(plan: Plan, machine: Machine, question: Question) -> str:
-    """What was compared and assumed."""
-    rows = [("instead of", _line(other, question)) for other in plan.others]
-    rows += _cores(machine)
+    """What does not fit or changes the text, and what was assumed."""
+    rows = [*_others(plan, question, of_interest=False), *_cores(machine)]
     rows += [
         ("processors", f"{one}: {one.why}")
         for one in candidates(machine.topology)
@@ -80,6 +81,13 @@ def explanation(plan: Plan, machine: Machine, question: Question) -> str:
     ]  # fmt: skip
     rows.append(("drafts", _acceptance(plan)))
     return _aligned(rows)
+
+
+def _others(plan: Plan, question: Question, *, of_interest: bool) -> Iterator[tuple[str, str]]:
+    """The alternatives that would do as well as the plan, or those that would not."""
+    for other in plan.others:
+        if (other.reason.why in (Why.SLOWER, Why.NO_GAIN)) is of_interest:
+            yield "instead of", _line(other, question)
 
 
 def _target(option: Option, question: Question) -> str:

@@ -44,7 +44,7 @@ def _smaller(question: Question, free: int) -> list[str]:
             found.append(f"--kv-type {kv_type}")
             break
     longest = min(question.n_ctx, question.target.context_length)
-    sizes = range(_STEP, longest, _STEP)
+    sizes = range(_STEP, longest + 1, _STEP)
     if n_ctx := _last(sizes, lambda size: _need(question, size, question.kv_type) <= free):
         found.append(f"--context {n_ctx}")
     return found

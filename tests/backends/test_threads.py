@@ -48,7 +48,7 @@ def decode(context: LlamaContext, n: int) -> tuple[np.ndarray, set[int]]:
 def test_one_thread_is_bound(context: LlamaContext, thread: ThreadPoolExecutor) -> None:
     free, _ = thread.submit(decode, context, 1).result()
     for cpu in ALLOWED:
-        thread.submit(context.bind, [cpu], [cpu]).result()
+        thread.submit(context.bind, [cpu], [cpu], [cpu]).result()
         for n in (1, 4, 1):
             _, where = thread.submit(decode, context, n).result()
             assert where == {cpu}
@@ -60,10 +60,31 @@ def test_one_thread_is_bound(context: LlamaContext, thread: ThreadPoolExecutor) 
 def test_single_tokens_and_batches_on_other_processors(
     context: LlamaContext, thread: ThreadPoolExecutor
 ) -> None:
-    thread.submit(context.bind, ALLOWED[:1], ALLOWED[:2]).result()
+    thread.submit(context.bind, ALLOWED[:1], ALLOWED[:2], ALLOWED[:2]).result()
     places = [thread.submit(decode, context, n).result()[1] for n in (1, 4, 1, 4)]
     one, two = set(ALLOWED[:1]), set(ALLOWED[:2])
     assert places == [one, two, one, two]
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_prompts_on_processors_of_their_own(
+    context: LlamaContext, thread: ThreadPoolExecutor
+) -> None:
+    def prompt() -> tuple[np.ndarray, set[int]]:
+        context.decode([7] * 20, 0, outputs=1)
+        logits = context.logits(0).copy()
+        context.clear()
+        return logits, os.sched_getaffinity(0)
+
+    free, _ = thread.submit(prompt).result()
+    first, second = ALLOWED[:1], ALLOWED[1:2]
+    thread.submit(context.bind, ALLOWED[:2], first, second).result()
+    for _ in range(2):
+        logits, where = thread.submit(prompt).result()
+        assert where == set(second)
+        np.testing.assert_allclose(logits, free, atol=0.05)
+        assert thread.submit(decode, context, 4).result()[1] == set(first)
+        thread.submit(decode, context, 1).result()
 
 
 @pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
@@ -72,18 +93,18 @@ def test_pools_are_changed_while_they_are_in_use(
 ) -> None:
     expected = None
     for count in (2, 1, 2, 1, 1, 2):
-        thread.submit(context.bind, ALLOWED[:count], ALLOWED[:count]).result()
+        thread.submit(context.bind, *3 * [ALLOWED[:count]]).result()
         logits, _ = thread.submit(decode, context, 4).result()
         expected = logits if expected is None else expected
         np.testing.assert_allclose(logits, expected, atol=0.05)
 
 
-@pytest.mark.parametrize(("single", "batch"), [([], [0]), ([0], []), (list(range(513)), [0])])
-def test_processors_that_cannot_be(
-    context: LlamaContext, single: list[int], batch: list[int]
-) -> None:
+@pytest.mark.parametrize(
+    "sets", [([], [0], [0]), ([0], [], [0]), ([0], [0], []), (list(range(513)), [0], [0])]
+)
+def test_processors_that_cannot_be(context: LlamaContext, sets: tuple[list[int], ...]) -> None:
     with pytest.raises(ValueError, match="threads on"):
-        context.bind(single, batch)
+        context.bind(*sets)
 
 
 def test_cores_are_compared() -> None:

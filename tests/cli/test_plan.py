@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.process import edgespec
+from tests.ggufs import llama_gguf
+from tests.hubserver import HubServer, Repo
 
 BIG = """
 name = "A desktop"
@@ -22,19 +24,10 @@ def test_the_plan_for_this_machine() -> None:
     done = edgespec("plan", "nano")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
-    assert rows == (
-        [
-            "machine",
-            "target",
-            "drafter",
-            "threads",
-            "attention",
-            "memory",
-            "speed",
-            "limit",
-            "reason",
-        ]
-    )
+    assert rows == [
+        "machine", "model", "target", "drafter", "threads", "attention", "memory", "speed",
+        "limit", "reason", "instead",
+    ]  # fmt: skip
     assert "tokens/s" in done.stdout
 
 
@@ -64,6 +57,40 @@ def test_another_machine(tmp_path: Path) -> None:
     assert not found["plan"]["calibrated"]
     pinned = edgespec("plan", "--for-machine", str(file), "--json", "--gpu-layers", "3")
     assert json.loads(pinned.stdout)["plan"]["target"]["layers"] == 3
+
+
+def test_a_model_that_was_not_pulled(
+    tmp_path: Path, server: HubServer, variables: dict[str, str], data: bytes, edgespec_home: Path
+) -> None:
+    """The quantization that would fit there, from the beginnings of the files alone."""
+    big = llama_gguf(tmp_path / "big.gguf", d=256, ff=1024, n_layer=4).read_bytes()
+    server.repos["me/tiny-GGUF"].files["tiny-Q9_0.gguf"] = big
+    server.repos["me/draft-GGUF"] = Repo({"draft-Q8_0.gguf": data})
+    config = edgespec_home / "config"
+    config.mkdir(parents=True)
+    (config / "models.toml").write_text(
+        '[pairs.mine]\ndescription = "x"\nlicence = "y"\n'
+        'target = "hf:me/tiny-GGUF"\ndrafter = "hf:me/draft-GGUF"\n'
+    )
+    file = tmp_path / "machine.toml"
+    file.write_text(BIG)
+    ask = ("plan", "mine", "--json", "--for-machine", str(file))
+    for description, name in ((BIG, "Q9_0"), (SMALL.replace("20", "26"), "Q8_0")):
+        file.write_text(description)
+        done = edgespec(*ask, stdin=None, **variables)
+        assert (done.returncode, done.stderr) == (0, "")
+        found = json.loads(done.stdout)
+        assert found["model"] == f"hf:me/tiny-GGUF:{name}"
+        assert any("drafter weights" in parts for parts in found["plan"]["memory"].values())
+    assert server.total_sent < len(big) / 2
+    file.write_text(SMALL.replace("20 MiB", "1 MiB"))
+    for more, part in (
+        ({}, "models may take 0.0 GiB here; what fits is a smaller --context"),
+        ({"HF_HUB_OFFLINE": "1"}, "is not on this machine, and HF_HUB_OFFLINE forbids"),
+    ):
+        done = edgespec(*ask, stdin=None, **variables, **more)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+        assert part in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from edgespec.topology import detect
 from tests.fakes import FakeContext, ToyLanguage
 
 BOTH, FIRST, SECOND = (0, 1), (0,), (1,)
+SETS = candidates(detect.plain(2))
 
 
 class TwoCores(FakeContext):
@@ -31,21 +32,21 @@ class TwoCores(FakeContext):
     ) -> None:
         super().decode(tokens, position, outputs=outputs, sequence=sequence)
         assert self.bound is not None
-        cpus = self.bound[0] if len(tokens) == 1 else self.bound[1]
+        cpus = self.bound[min(len(tokens) - 1, 1)]
         # Work is split evenly, and the slowest thread holds up the others.
         self.now += len(tokens) / len(cpus) / min(self.free[cpu] for cpu in cpus)
         self.steps += 1
 
 
-def balancer(context: TwoCores, budget: float = 1000.0) -> Balancer:
-    return Balancer(context, candidates(detect.plain(2)), budget, lambda: context.now)
+def balancer(context: TwoCores, budget: float = 1000.0, sets: Sequence[CpuSet] = SETS) -> Balancer:
+    return Balancer(context, sets, budget, lambda: context.now)
 
 
 def test_two_free_cores_are_both_used() -> None:
     context = TwoCores()
     found = balancer(context).measure()
-    assert (found.single, found.batch) == (BOTH, BOTH)
-    assert context.bound == (BOTH, BOTH)
+    assert (found.single, found.batch, found.prompt) == (BOTH, BOTH, BOTH)
+    assert context.bound == (BOTH, BOTH, BOTH)
     assert context.length() == 0
     assert not found.old
 
@@ -55,7 +56,7 @@ def test_a_slowed_core_is_left_alone(free: tuple[float, float], best: tuple[int,
     context = TwoCores(free)
     found = balancer(context).measure()
     assert found.single == found.batch == best
-    assert context.bound == (best, best)
+    assert context.bound == (best, best, best)
 
 
 def test_what_is_no_faster_does_not_replace_the_usual() -> None:
@@ -74,7 +75,7 @@ def test_it_falls_back_when_the_competitor_leaves(tmp_path: Path) -> None:
     kept = balance.load(file)
     assert kept
     assert kept.single == BOTH
-    assert context.bound == (BOTH, BOTH)
+    assert context.bound == (BOTH, BOTH, BOTH)
 
 
 def test_a_change_is_measured_in_any_case(tmp_path: Path) -> None:
@@ -114,7 +115,29 @@ def test_other_processors_for_batches() -> None:
     usual = [CpuSet("P", FIRST, ""), CpuSet("P and E", BOTH, "")]
     found = Balancer(context, usual, 1000.0, lambda: context.now).measure()
     assert (found.single, found.batch) == (FIRST, BOTH)
-    assert context.bound == (FIRST, BOTH)
+    assert context.bound == (FIRST, BOTH, BOTH)
+
+
+class Laptop(TwoCores):
+    """A second core that is too slow to share a step with the first, but helps with prompts."""
+
+    def decode(
+        self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0
+    ) -> None:
+        FakeContext.decode(self, tokens, position, outputs=outputs, sequence=sequence)
+        assert self.bound is not None
+        prompt = len(tokens) > 8
+        self.now += (60.0 if prompt else 1.1) if BOTH in self.bound else (100.0 if prompt else 1.0)
+
+
+def test_other_processors_for_prompts() -> None:
+    sets = [CpuSet("P", FIRST, ""), CpuSet("P and E", BOTH, "")]
+    for budget, best in ((1000.0, BOTH), (1.0, FIRST)):
+        context = Laptop()
+        found = balancer(context, budget, sets).measure()
+        assert (found.single, found.batch, found.prompt) == (FIRST, FIRST, best)
+        assert context.bound == (FIRST, FIRST, best)
+        assert context.length() == 0
 
 
 def test_a_slow_model_is_visited_once() -> None:
@@ -130,25 +153,26 @@ def test_a_context_without_batches() -> None:
 def test_the_only_set_needs_no_second_look() -> None:
     context = TwoCores()
     only = Balancer(context, [CpuSet("one", FIRST, "")], clock=lambda: context.now)
-    assert only.holds(Balance(FIRST, FIRST, time.time()))
+    assert only.holds(Balance(FIRST, FIRST, FIRST, time.time()))
     assert context.steps == 0
-    assert context.bound == (FIRST, FIRST)
+    assert context.bound == (FIRST, FIRST, FIRST)
 
 
 def test_what_was_kept_is_checked(tmp_path: Path) -> None:
     file = tmp_path / "key.json"
-    now = Balance(FIRST, BOTH, time.time())
+    now = Balance(FIRST, BOTH, BOTH, time.time())
     balance.save(file, now)
     assert balance.load(file) == now
     assert replace(now, measured=0.0).old
     assert balance.load(tmp_path / "absent.json") is None
-    for text in ("", "[]", "{}", '{"single": [], "batch": [0], "measured": 0}',
-                 '{"single": ["x"], "batch": [0], "measured": 0}'):  # fmt: skip
+    for text in ("", "[]", "{}", '{"single": [0], "batch": [0], "measured": 0}',
+                 '{"single": [], "batch": [0], "prompt": [0], "measured": 0}',
+                 '{"single": ["x"], "batch": [0], "prompt": [0], "measured": 0}'):  # fmt: skip
         file.write_text(text)
         assert balance.load(file) is None
 
 
 def test_processors_that_are_gone_are_not_used(tmp_path: Path) -> None:
     context, file = TwoCores(), tmp_path / "key.json"
-    balance.save(file, Balance((5,), (5,), time.time()))
+    balance.save(file, Balance((0,), (0,), (5,), time.time()))
     assert balance.settle(balancer(context), file).single == BOTH

@@ -45,6 +45,16 @@ def test_a_node_that_is_not_there_is_refused() -> None:
         assert thread.submit(fill, Spread.BIND, (1000,)).result() == ("default", False)
 
 
+def test_a_policy_that_somebody_chose_stays() -> None:
+    def within() -> tuple[str, bool, bool]:
+        with mempolicy.placed(Spread.INTERLEAVE, (0,)):
+            return *fill(Spread.BIND, (0,)), mempolicy.allowed()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(within).result() == ("interleave:0", False, True)
+        assert thread.submit(fill, Spread.DEFAULT, ()).result() == ("default", False)
+
+
 def test_elsewhere_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not mempolicy.allowed()

@@ -121,13 +121,13 @@ class LlamaContext:
             return False
         return True
 
-    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
-        """Decode single tokens on the processors `single`, batches on `batch`."""
+    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+        """Decode single tokens, batches and prompts on these processors."""
         if self._pools is None:
             address = ctypes.cast(self._context, ctypes.c_void_p).value
             assert address is not None
             self._pools = ThreadPools(address)
-        self._pools.bind(single, batch)
+        self._pools.bind(single, batch, prompt)
 
     def on_loss(self, report: Callable[[str], None]) -> None:
         """Call `report` if the device is lost on this thread, instead of ending the process."""
@@ -141,7 +141,7 @@ class LlamaContext:
 
     def _run(self, batch: Any, outputs: int) -> None:
         if self._pools:
-            self._pools.before(batch.n_tokens)
+            self._pools.before(batch.n_tokens, prompt=batch.n_tokens > self.max_outputs)
         code = llama.llama_decode(self._context, batch)
         if code == _ABORTED:
             raise Aborted

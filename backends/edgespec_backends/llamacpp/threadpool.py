@@ -1,8 +1,8 @@
-"""The thread pools of one context: which processors decode single tokens, and which batches."""
+"""The thread pools of one context: which processors decode tokens, batches and prompts."""
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,41 +34,52 @@ class ThreadPools:
 
     def __init__(self, context: int) -> None:
         self._context = context
-        self._pools: list[int] = []
+        self._pools: dict[tuple[int, ...], int] = {}
         self._single: tuple[int, ...] = ()
-        self._alone = False
+        self._batch: tuple[int, ...] = ()
+        self._prompt: tuple[int, ...] = ()
+        self._attached: tuple[int, ...] = ()
 
-    def bind(self, single: Sequence[int], batch: Sequence[int]) -> None:
-        """Decode single tokens on the processors `single`, batches on `batch`.
+    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+        """Decode single tokens on the processors `single`, batches on `batch`, prompts on `prompt`.
 
         Raises ValueError for none, or more than ggml has room for; what the system does not allow
         stays undone.
         """
-        if not 0 < len(single) <= _MAX_CPUS or not 0 < len(batch) <= _MAX_CPUS:
-            raise ValueError(f"threads on {list(single)} and {list(batch)}")
+        sets = tuple(single), tuple(batch), tuple(prompt)
+        if not all(0 < len(cpus) <= _MAX_CPUS for cpus in sets):
+            raise ValueError(f"threads on {', '.join(map(str, map(list, sets)))}")
         old = self._pools
-        pools = [_pool(single)] if tuple(single) == tuple(batch) else [_pool(single), _pool(batch)]
-        set_threads = function("llama_set_n_threads", None, _POINTER, ctypes.c_int, ctypes.c_int)
-        set_threads(self._context, len(single), len(batch))
-        attach = function("llama_attach_threadpool", None, _POINTER, _POINTER, _POINTER)
-        attach(self._context, pools[0], pools[-1])
-        self._pools = pools
-        self._single = tuple(single)
-        self._alone = len(single) == 1 or len(batch) == 1
-        _free(old)
-        self._settle(single if len(single) == 1 else batch)
+        self._pools = {cpus: _pool(cpus) for cpus in dict.fromkeys(sets)}
+        self._single, self._batch, self._prompt = sets
+        self._attach(self._batch)
+        _free(old.values())
+        self._settle(self._single if len(single) == 1 else self._batch)
 
-    def before(self, n: int) -> None:
-        """Called before each decode of `n` tokens: one thread alone is bound by nobody else."""
-        if self._alone and n == 1:
-            self._settle(self._single)
+    def before(self, n: int, *, prompt: bool) -> None:
+        """Called before each decode of `n` tokens."""
+        cpus = self._prompt if prompt else self._batch
+        if n == 1:
+            cpus = self._single
+        elif cpus != self._attached:
+            # The engine has room for two pools: that of single tokens, and one for all else.
+            self._attach(cpus)
+        if any(len(one) == 1 for one in self._pools):
+            self._settle(cpus)
 
     def close(self) -> None:
         """Detach and free the pools. Idempotent."""
         if self._pools:
             function("llama_detach_threadpool", None, _POINTER)(self._context)
-            _free(self._pools)
-            self._pools = []
+            _free(self._pools.values())
+            self._pools = {}
+
+    def _attach(self, several: tuple[int, ...]) -> None:
+        set_threads = function("llama_set_n_threads", None, _POINTER, ctypes.c_int, ctypes.c_int)
+        set_threads(self._context, len(self._single), len(several))
+        attach = function("llama_attach_threadpool", None, _POINTER, _POINTER, _POINTER)
+        attach(self._context, self._pools[self._single], self._pools[several])
+        self._attached = several
 
     def _settle(self, cpus: Sequence[int]) -> None:
         # ggml binds the threads of a team, but not a thread that computes without one.
@@ -98,6 +109,6 @@ def _may_bind() -> bool:
     return True
 
 
-def _free(pools: Sequence[int]) -> None:
+def _free(pools: Iterable[int]) -> None:
     for pool in pools:
         function("ggml_threadpool_free", None, _POINTER)(pool)

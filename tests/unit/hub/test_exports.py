@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 from threading import Event
@@ -9,6 +10,7 @@ from threading import Event
 import pytest
 
 from edgespec.errors import DownloadFailed, ModelFileError, ModelUnavailable, NotEnoughMemory
+from edgespec.gguf_header import read_header
 from edgespec.hub import exports
 from edgespec.hub.choice import Chooser, Room
 from edgespec.hub.client import Hub, PlainFile, RemoteFile, Repository
@@ -17,6 +19,8 @@ from edgespec.hub.install import install
 from edgespec.hub.names import parse
 from edgespec.library import Library
 from edgespec.onnx_header import OnnxHeader, header_of_config, read_onnx_header
+from edgespec.ranking import Fit, fit
+from tests.backends.nano import DRAFTER, HELD_OUT, TARGET
 from tests.hubserver import HubServer, Repo, serving
 from tests.onnx_graphs import Export as Kind
 from tests.onnx_graphs import Weights
@@ -26,6 +30,7 @@ from tests.unit.hub.conftest import QUICK
 NAME = "me/nano-ONNX"
 PLAIN = ("config.json", "tokenizer_config.json")
 ROOM = Room(1 << 30)
+STRANGER = HELD_OUT[0].parent / "stranger-q8_0.gguf"
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +125,20 @@ def test_it_is_installed_with_all_that_it_needs(
     assert chosen.header.context_length == header.context_length
     assert header.weights < chosen.header.weights < 1.1 * header.weights
     assert library.find(f"hf:{NAME}") == model
+
+
+def test_its_vocabulary_can_be_compared_before_it_is_pulled(
+    onnx_hub: Hub, library: Library
+) -> None:
+    chooser = Chooser(onnx_hub, library, Event())
+    chosen = chooser.choose(parse(f"hf:{NAME}"), ROOM)
+    for file in (TARGET, DRAFTER):
+        assert fit(read_header(file), chooser.compared(chosen)) is Fit.IDENTICAL
+    assert fit(read_header(STRANGER), chooser.compared(chosen)) is Fit.BYTES
+    large = [replace(one, size=1 << 40) for one in chosen.model.files]
+    endless = replace(chosen, model=replace(chosen.model, files=tuple(large)))
+    with pytest.raises(ModelFileError, match=r"tokenizer\.json of me/nano-ONNX has \d+ bytes"):
+        chooser.compared(endless)
 
 
 def test_one_that_does_not_fit_is_refused(onnx_hub: Hub, library: Library) -> None:

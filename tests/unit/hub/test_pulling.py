@@ -11,7 +11,7 @@ from edgespec import catalog, matchmaking, pulling
 from edgespec.catalog import Pair
 from edgespec.embedder import look_at
 from edgespec.errors import InvalidInput, ModelUnavailable, VocabularyMismatch
-from edgespec.gguf_header import GgufHeader
+from edgespec.headers import Header
 from edgespec.hub.choice import Chooser, Room
 from edgespec.hub.client import Hub
 from edgespec.hub.names import parse
@@ -75,9 +75,10 @@ class Puller:
         )
         return [model.name for model in installed]
 
-    def read_remote(self, name: str) -> tuple[str, GgufHeader]:
-        chosen = Chooser(self._hub, self._library, Event()).choose(parse(name), Room(1 << 40))
-        return chosen.model.name, chosen.gguf
+    def read_remote(self, name: str) -> tuple[str, Header]:
+        chooser = Chooser(self._hub, self._library, Event())
+        chosen = chooser.choose(parse(name), Room(1 << 40))
+        return chosen.model.name, chooser.compared(chosen)
 
 
 @pytest.fixture
