@@ -42,13 +42,12 @@ def pair(target: str, as_json: bool) -> None:
 
 
 def _read_remote(name: str) -> "tuple[str, GgufHeader]":
-    from edgespec.hub.choice import Chooser, Room, this_machine
+    from edgespec.hub.choice import Chooser, Room
     from edgespec.hub.client import Hub
     from edgespec.hub.names import parse
     from edgespec.library import Library
 
-    room = Room(this_machine(), limited=False)
-    chosen = Chooser(Hub(), Library(), Event()).choose(parse(name), room)
+    chosen = Chooser(Hub(), Library(), Event()).choose(parse(name), Room())
     return chosen.model.name, chosen.gguf
 
 
