@@ -89,10 +89,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All pairs by name, and the name of the one to use if none is given."""
+    """All pairs by name, and the name of the one to use if none is given.
+
+    `chosen` tells whether that is the user's choice.
+    """
 
     entries: Mapping[str, Entry]
     default: str
+    chosen: bool
+
+    def of_target(self, file: Path) -> Entry | None:
+        """The first pair whose target is `file`."""
+        return next((entry for entry in self.entries.values() if entry.target == file), None)
 
 
 def entries() -> tuple[Entry, ...]:
@@ -104,8 +112,8 @@ def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = 
     """The files that `model` and `drafter` mean.
 
     Each is a name of the catalogue, a GGUF or ONNX file, or a folder that holds one model; without
-    `model` it is the default pair. A pair's own drafter is used unless another is given. With
-    `speculate` False there is no drafter. Raises ModelUnavailable.
+    `model` it is the catalogue's default. Where the target is that of a pair, the pair's drafter is
+    used unless another is given. With `speculate` False there is none. Raises ModelUnavailable.
     """
     catalog = load()
     entry = catalog.entries.get(model or catalog.default)
@@ -113,6 +121,7 @@ def resolve(model: str | None, drafter: str | None = None, *, speculate: bool = 
         name, target = entry.name, _present(entry, entry.target)
     else:
         name, target = _found(catalog, str(model))
+        entry = catalog.of_target(target)
     if not speculate:
         return Pair(name, target, None)
     if drafter is None:
@@ -137,7 +146,7 @@ def load() -> Catalog:
             if file.default not in records:
                 raise InvalidInput(f"{file.path}: default: there is no pair {file.default!r}")
             found = {name: Entry(record) for name, record in records.items()}
-            return Catalog(found, file.default)
+            return Catalog(found, file.default, chosen=file is not own)
     raise InvalidInput(f"{own.path}: default is missing", "reinstall edgespec")
 
 

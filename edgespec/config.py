@@ -30,7 +30,7 @@ def _setting(default: Any, section: str, text: str, least: float = 0, most: floa
 class Settings:
     """Everything that can be set, with its default, its place in the file and what it means."""
 
-    model: str = _setting("", "model", "Name or GGUF file; empty = the default pair.")
+    model: str = _setting("", "model", "Name or GGUF file; empty = the largest that was pulled.")
     drafter: str = _setting("", "model", "Name or GGUF file; empty = the model's own drafter.")
     context: int = _setting(
         0, "model", "Tokens of context; 0 = the model's own, at most 8192.", 0, 1 << 24

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -76,6 +76,13 @@ def here(*, measure_again: bool = False) -> Machine:
         offload_devices(),
         bandwidth.core_speeds(first_cpus(topology.usable)) if measure_again else {},
     )
+
+
+def idle() -> Machine:
+    """This machine as it is when nothing else runs: for what is to stay, not to run at once."""
+    now = here()
+    devices = tuple(replace(device, free=device.total) for device in now.devices)
+    return replace(now, free=memory.usable(), devices=devices)
 
 
 def load(file: Path) -> Machine:

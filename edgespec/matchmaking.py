@@ -1,18 +1,22 @@
 """Finds the drafters that a target could have: on this machine, and those of the catalogue."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgespec import catalog, foreign, headers, measurements, paths
+from edgespec import catalog, foreign, headers, machines, measurements, paths
 from edgespec.attention import PLAIN
 from edgespec.catalog import Pair
 from edgespec.cpus import default_threads
 from edgespec.errors import EdgespecError
+from edgespec.gguf_header import read_header
 from edgespec.headers import Header
 from edgespec.hub.names import PREFIX, parse
 from edgespec.library import Library
 from edgespec.measurements import Measurements, MeasurementStore
+from edgespec.placement.ask import DEFAULT_CONTEXT
+from edgespec.placement.choose import rate_alone
 from edgespec.ranking import Candidate, Suggestion, active_bytes, rank
 
 ReadRemote = Callable[[str], tuple[str, Header]]
@@ -72,14 +76,32 @@ def suggestions(target: Target, read_remote: ReadRemote | None = None) -> list[S
     return rank(target.header, found)
 
 
-def best_pair(model: str | None, drafter: str | None = None, *, speculate: bool = True) -> Pair:
-    """What `catalog.resolve` makes of the names; a pulled model that has no drafter gets the best.
+def best_model() -> str:
+    """The model to use where none is named: the user's default, else the best that was pulled.
 
-    That is the one among the catalogue's and the pulled ones that should make it at least 5 %
-    faster. Raises ModelUnavailable.
+    That is the largest that generates text and fits this machine; without one it is edgespec's own.
     """
-    pair = catalog.resolve(model, drafter, speculate=speculate)
-    if pair.drafter or not speculate or not pair.target.is_relative_to(Library().folder):
+    known = catalog.load()
+    pulled = [model for model in Library().installed() if model.complete]
+    if known.chosen or not pulled:
+        return known.default
+    machine = machines.idle()
+    for model in sorted(pulled, key=lambda model: model.size, reverse=True):
+        with suppress(EdgespecError):
+            if rate_alone(machine, model.name, read_header(model.path), DEFAULT_CONTEXT):
+                entry = known.of_target(model.path)
+                return entry.name if entry else model.name
+    return known.default
+
+
+def best_pair(model: str | None, drafter: str | None = None, *, speculate: bool = True) -> Pair:
+    """What `catalog.resolve` makes of the names, or of the best model if there is none.
+
+    A target that has no drafter gets the one among edgespec's own and the pulled ones that should
+    make it fastest, if that gains 5 % at least. Raises ModelUnavailable.
+    """
+    pair = catalog.resolve(model or best_model(), drafter, speculate=speculate)
+    if pair.drafter or not speculate:
         return pair
     target = Target(pair.name, headers.read(pair.target), pair.target)
     files = _own()

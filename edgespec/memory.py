@@ -25,6 +25,9 @@ _OVERHEAD = 3 << 19
 _EXACT_OPERAND, _QUANTIZED_OPERAND = 2, 1.14
 """Bytes per value into which activations are converted for matrices of either kind."""
 
+_SYSTEM = 0.1
+"""Part of the memory that is left to everything else."""
+
 REPACKED = {"IQ4_NL", "MXFP4", "Q2_K", "Q4_0", "Q4_K"}
 """Types that llama.cpp keeps in another order than the file's where the CPU gains from it."""
 if platform.machine().lower() in ("aarch64", "arm64"):
@@ -161,6 +164,17 @@ def installed() -> int:
         return int(psutil.virtual_memory().total)
     except OSError:  # There is no /proc, or no file can be opened.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def usable(root: Path = Path("/")) -> int:
+    """Bytes that models may take here when nothing else runs. `root` is "/" but for tests."""
+    limits = (
+        cgroups.number(folder / name)
+        for folder in cgroups.folders("memory", root)
+        for name in ("memory.max", "memory.limit_in_bytes")
+    )
+    total = min([installed(), *(limit for limit in limits if limit is not None)])
+    return int(total * (1 - _SYSTEM))
 
 
 def available(root: Path = Path("/")) -> int:

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
 
-from edgespec import catalog
+from edgespec import catalog, machines
 from edgespec.errors import InvalidInput, VocabularyMismatch
-from edgespec.hub.choice import CONTEXT, Chooser, Chosen, Room, this_machine
+from edgespec.hub.choice import CONTEXT, Chooser, Chosen, Room
 from edgespec.hub.client import Hub, is_offline
 from edgespec.hub.install import install
 from edgespec.hub.names import PREFIX, Wish, parse
 from edgespec.hub.pull import OnProgress
 from edgespec.library import Installed, Library
 from edgespec.onnx_header import OnnxHeader
+from edgespec.pooling import embeds
 
 NO_DRAFTER = "none"
 
@@ -96,9 +97,10 @@ def _is_about(entry: catalog.Entry, wish: Wish) -> bool:
 
 
 def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOptions) -> Plan:
-    room = Room(this_machine(), options.context, not options.force)
+    room = Room(None if options.force else machines.idle(), options.context)
     if drafter is None:
-        return Plan((chooser.choose(target, room),))
+        large = chooser.choose(target, room)
+        return Plan((large,), _about(large))
     small = chooser.choose(drafter, room)
     large = chooser.choose(target, room.without(small.needs))
     # Not at the top: it needs the whole scheduler, and a model without a drafter does not.
@@ -116,6 +118,14 @@ def _plan(chooser: Chooser, target: Wish, drafter: Wish | None, options: PullOpt
                 f"{name} and {large.model.name} have no vocabulary in common",
                 "choose a drafter of the target's family, or --drafter none",
             )
-        return Plan((large,), (f"{name} has another vocabulary and is left out",))
-    notes = tuple(f"{name}: {warning}" for warning in verdict.warnings)
-    return Plan((small, large), notes)
+        return Plan((large,), (*_about(large), f"{name} has another vocabulary and is left out"))
+    notes = (f"{name}: {warning}" for warning in verdict.warnings)
+    return Plan((small, large), (*_about(large), *notes))
+
+
+def _about(target: Chosen) -> tuple[str, ...]:
+    """What should be said of the target alone."""
+    header = target.header
+    if isinstance(header, OnnxHeader) or embeds(header) or header.text("tokenizer.chat_template"):
+        return ()
+    return (f"{target.model.name} has no chat template: a chat is plain dialogue to it",)

@@ -37,7 +37,7 @@ class NativeAnswers:
         body = (
             found[0]
             if len(found) == 1
-            else {"vote": _vote(samples, row.settings.vote), "samples": found}
+            else {**_aggregates(samples, row.settings.vote), "samples": found}
         )
         head = {"line": line, "id": row.id, "seed": row.settings.sampling.seed}
         return encode({**head, **body, "error": None})
@@ -61,12 +61,14 @@ class OpenAIAnswers:
         prompt = samples[0].stats.prompt_tokens
         completion = sum(answered.stats.tokens for answered in samples)
         choice = _completion if row.completion else _chat
+        kept = _ranked(samples)[: row.settings.kept] if row.settings.kept else samples
+        more = _aggregates(samples, row.settings.vote) if len(samples) > 1 else {}
         body = {
             "id": f"{'cmpl' if row.completion else 'chatcmpl'}-{self._batch}-{line}",
             "object": "text_completion" if row.completion else "chat.completion",
             "created": int(self._clock()),
             "model": self._model,
-            "choices": [choice(answered) for answered in samples],
+            "choices": [choice(index, answered) for index, answered in enumerate(kept)],
             "usage": {
                 "prompt_tokens": prompt,
                 "completion_tokens": completion,
@@ -82,6 +84,7 @@ class OpenAIAnswers:
             "edgespec": {
                 "seed": row.settings.sampling.seed,
                 "stats": [_stats(answered.stats) for answered in samples],
+                **more,
             },
         }
         return self._line(line, row.id, 200, body)
@@ -113,11 +116,32 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
 
 def _sample(answered: Answered) -> dict[str, object]:
+    own = {} if answered.mean_logprob is None else {"mean_logprob": _score(answered)}
     return {
         "text": answered.text,
         "finish_reason": answered.reason.value,
+        **own,
         "stats": _stats(answered.stats),
     }
+
+
+def _aggregates(samples: Sequence[Answered], pattern: str | None) -> dict[str, object]:
+    """What several answers come to: by their number, and by how likely the model found them."""
+    best = _ranked(samples)[0]
+    text, index = best.text, best.task.sample
+    winner = {"text": text, "sample": index, "mean_logprob": _score(best)}
+    return {"vote": _vote(samples, pattern), "best": winner}
+
+
+def _ranked(samples: Sequence[Answered]) -> list[Answered]:
+    """The samples, the likeliest first; of equals, the first ones."""
+    return sorted(samples, key=_score, reverse=True)
+
+
+def _score(answered: Answered) -> float:
+    """Rounded to what the size of a decode, which moves the last bits, leaves alone."""
+    assert answered.mean_logprob is not None
+    return round(answered.mean_logprob, 4)
 
 
 def _vote(samples: Sequence[Answered], pattern: str | None) -> dict[str, object]:
@@ -139,18 +163,18 @@ def _ballot(text: str, pattern: str | None) -> str | None:
     return (found[0][found[0].re.groups and 1] or "").strip() if found else None
 
 
-def _chat(answered: Answered) -> dict[str, object]:
+def _chat(index: int, answered: Answered) -> dict[str, object]:
     return {
-        "index": answered.task.sample,
+        "index": index,
         "message": {"role": "assistant", "content": answered.text, "refusal": None},
         "logprobs": None,
         "finish_reason": REASONS[answered.reason],
     }
 
 
-def _completion(answered: Answered) -> dict[str, object]:
+def _completion(index: int, answered: Answered) -> dict[str, object]:
     return {
-        "index": answered.task.sample,
+        "index": index,
         "text": answered.text,
         "logprobs": None,
         "finish_reason": REASONS[answered.reason],

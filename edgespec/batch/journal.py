@@ -114,7 +114,7 @@ class Journal:
 
     def read(self, row: int) -> Record:
         """The record of a finished row. Raises EdgespecError if it cannot be read any more."""
-        place, size = self._places[row], 1 << 14
+        place, size = self._places[row], 1 << 12
         data = self._file.read(place, size)
         while b"\n" not in data and len(data) == size:
             size *= 8

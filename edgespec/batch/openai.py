@@ -4,6 +4,7 @@ Source: the Batch API's reference and guide, as of 2026.
 """
 
 import json
+from dataclasses import replace
 
 from edgespec.batch.fields import Fields
 from edgespec.batch.members import logit_bias, messages
@@ -34,7 +35,6 @@ _REFUSED = {
     "echo": False,
     "tools": [],
     "functions": [],
-    "best_of": 1,
 }
 """Members that cannot be honoured, unless they have this value, which asks for nothing."""
 
@@ -63,6 +63,7 @@ def request_row(identity: str | None, body: Fields, settings: Settings, *, compl
     places: dict[str, Path] = {"schema": body.at("response_format"), "grammar": body.at("grammar")}
     if completion:
         prompt = body.text("prompt")
+        settings = _best_of(body, settings)
         body.finish()
         body.require("prompt")
         if not prompt:
@@ -102,6 +103,17 @@ def _settings(body: Fields, settings: Settings) -> Settings:
         stop=body.strings("stop"),
         samples=body.integer("n", 1, MAX_SAMPLES),
     )
+
+
+def _best_of(body: Fields, settings: Settings) -> Settings:
+    """Of so many samples the `n` best are the answer."""
+    drawn = body.integer("best_of", 1, MAX_SAMPLES)
+    if drawn is None:
+        return settings
+    if drawn < settings.samples:
+        what = f"best_of is {drawn}; it must be at least n, {settings.samples}"
+        raise Fault(what, body.at("best_of"))
+    return replace(settings, samples=drawn, kept=settings.samples)
 
 
 def _response_format(body: Fields, settings: Settings) -> Settings:

@@ -48,6 +48,7 @@ class Preparer:
             max_tokens=settings.max_tokens,
             stop=stop,
             speculate=self._speculate,
+            logprobs=0 if settings.samples > 1 else None,  # By which the best sample is found.
         )
         return [replace(request, choice=choice) for choice in range(settings.samples)]
 

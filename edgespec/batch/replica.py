@@ -22,7 +22,7 @@ class Setup:
     is that of the target's file.
     """
 
-    model: str | None
+    model: str
     pair: Pair
     identity: str
     options: LoadOptions

@@ -17,7 +17,8 @@ _SEEDS = 2**64
 class Settings:
     """How to answer: the command line's, or those with a row's own in their place.
 
-    `json_schema` is JSON text; `samples` answers are drawn, which differ in nothing but chance.
+    `json_schema` is JSON text; `samples` answers are drawn, which differ in nothing but chance, and
+    `kept` of them, the likeliest, are the answer (None: all of them).
     `raw` continues the prompt without a chat template. `vote` is a regular expression for the part
     of an answer that votes, None for all of it.
     """
@@ -29,6 +30,7 @@ class Settings:
     system: str | None = None
     raw: bool = False
     samples: int = 1
+    kept: int | None = None
     vote: str | None = None
 
     def for_row(self, number: int) -> "Settings":

@@ -3,6 +3,7 @@
 from collections import deque
 from contextlib import closing
 from dataclasses import replace
+from statistics import fmean
 
 from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Answered, Failed, Load, Outcome, Task
@@ -57,6 +58,7 @@ class SequentialExecutor:
 
     def _answer(self, task: Task) -> Outcome | None:
         pieces: list[str] = []
+        likely: list[float] = []
         self._rest()
         with closing(self._engine.generate(task.request, self._rest)) as events:
             for event in events:
@@ -67,7 +69,11 @@ class SequentialExecutor:
                 pieces.append(event.piece)
                 if isinstance(event, Finish):
                     self._count(event)
-                    return Answered(task, "".join(pieces), event.reason, event.stats)
+                    score = fmean(likely) if likely else None
+                    text = "".join(pieces)
+                    return Answered(task, text, event.reason, event.stats, mean_logprob=score)
+                if event.logprobs:
+                    likely.append(event.logprobs.chosen)
         return None
 
     def _rest(self, _: Round | None = None) -> None:

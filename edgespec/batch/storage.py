@@ -62,12 +62,14 @@ class AppendFile:
 
     def read(self, begin: int, size: int) -> bytes:
         """Up to `size` bytes from `begin` on."""
-        with self._explained("read"):
-            parts = []
+        parts = []
+        try:  # Not `_explained`: it takes a quarter of the time in which a batch is taken up.
             while size > 0 and (part := os.pread(self._fd, size, begin)):
                 parts.append(part)
                 begin, size = begin + len(part), size - len(part)
-            return b"".join(parts)
+        except OSError as error:
+            raise self._refused("read", error) from error
+        return b"".join(parts)
 
     def lines(self) -> Iterator[bytes]:
         """All lines with their ends, the last one perhaps without."""
@@ -101,9 +103,10 @@ class AppendFile:
         try:
             yield
         except OSError as error:
-            raise EdgespecError(
-                f"{self.path} cannot be {what}: {error.strerror}", _ADVICE
-            ) from error
+            raise self._refused(what, error) from error
+
+    def _refused(self, what: str, error: OSError) -> EdgespecError:
+        return EdgespecError(f"{self.path} cannot be {what}: {error.strerror}", _ADVICE)
 
 
 def sync_folder(folder: Path) -> None:

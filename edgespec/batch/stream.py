@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from edgespec.batch.layout import Layout
 from edgespec.batch.sequences import Slot
@@ -50,6 +51,7 @@ class Stream:
         self._text = TextStream(task.request.stop)
         self._pieces: list[str] = []
         self._ties = 0
+        self._logprobs: list[float] = []
         self._times = _Times(now)
         for token in task.request.begun:
             sampler.accept(token)
@@ -107,10 +109,12 @@ class Stream:
         self._ties += choice.tie
         self._pieces.append(self._text.push(self._tokenizer.piece(choice.token)))
         self.reason = self._end(choice.token)
+        count = self.task.request.logprobs
+        found = None if count is None else logprobs(logits, choice.token, count)
+        if found:
+            self._logprobs.append(found.chosen)
         if self.task.listen:
             source = self.proposer if choice.token == draft else Source.TARGET
-            count = self.task.request.logprobs
-            found = None if count is None else logprobs(logits, choice.token, count)
             piece = self._pieces[-1]
             token = Token(choice.token, piece, source, position, self.rounds, choice.tie, found)
             self.task.listen(token)
@@ -150,7 +154,9 @@ class Stream:
             plain_step=plain_step,
         )
         rest = self._text.finish()
-        return Answered(self.task, "".join(self._pieces) + rest, self.reason, stats, rest)
+        text = "".join(self._pieces) + rest
+        score = fmean(self._logprobs) if self._logprobs else None
+        return Answered(self.task, text, self.reason, stats, rest, score)
 
     def _end(self, token: int) -> FinishReason | None:
         if self._tokenizer.is_eog(token):

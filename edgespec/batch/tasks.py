@@ -25,13 +25,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A task's answer; `rest` is the end of its text, which no token made certain."""
+    """A task's answer; `rest` is the end of its text, which no token made certain.
+
+    `mean_logprob` is the mean of its tokens' Logprobs.chosen, None if the request asked for none.
+    """
 
     task: Task
     text: str
     reason: FinishReason
     stats: Stats
     rest: str = ""
+    mean_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
 """`edgespec batch`: all prompts of a file, answered into a file."""
 
-import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from edgespec.cli import diagnostics
+from edgespec.cli.batch_checks import (
+    STREAM,
+    pattern,
+    regular,
+    require_own_devices,
+    require_usable,
+)
 from edgespec.cli.batch_view import Stdout, totals, view
 from edgespec.cli.interrupts import Interrupts, exit_code
 from edgespec.cli.options import (
@@ -25,7 +30,7 @@ from edgespec.cli.options import (
     stats_option,
     system_option,
 )
-from edgespec.errors import ExitCode, InvalidInput
+from edgespec.errors import ExitCode
 
 if TYPE_CHECKING:
     from edgespec.batch.answers import Answers
@@ -35,8 +40,6 @@ if TYPE_CHECKING:
     from edgespec.batch.rows import Settings
     from edgespec.batch.source import Source
 
-_STREAM = "-"
-_SHOWN_FAULTS = 20
 _SAMPLING = (
     "temperature",
     "top_k",
@@ -61,20 +64,12 @@ class _Files:
     as_json: bool
 
 
-def _pattern(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    try:
-        re.compile(value or "")
-    except re.error as error:
-        raise click.BadParameter(f"{value!r}: {error}", param=parameter) from None
-    return value
-
-
 @click.command(context_settings=ENVIRONMENT)
 @click.argument("source", metavar="INPUT")
 @click.option(
     "-o",
     "--output",
-    default=_STREAM,
+    default=STREAM,
     metavar="FILE",
     show_default="stdout",
     help="Where the answers go; an interrupted batch goes on from there.",
@@ -98,7 +93,7 @@ def _pattern(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--samples", type=click.IntRange(1, 256), default=1, help="Answers per row.")
 @click.option(
     "--vote",
-    callback=_pattern,
+    callback=pattern,
     metavar="REGEX",
     show_default="all of it",
     help="What of an answer votes, where there are several: the last match, or its first group.",
@@ -150,10 +145,10 @@ def batch(
     if crew.workers is not None and crew.ray is not None:
         raise click.UsageError("--workers and --ray exclude each other")
     if (crew.workers or 1) > 1 or crew.ray is not None:
-        _require_own_devices()
+        require_own_devices()
     if raw and system is not None:
         raise click.UsageError("--raw and --system exclude each other")
-    if as_json and output == _STREAM:
+    if as_json and output == STREAM:
         raise click.UsageError("--json needs the answers in a file; say which with -o")
     from edgespec.batch.rows import Settings
 
@@ -167,27 +162,9 @@ def batch(
         samples=samples,
         vote=vote,
     ).shaped(grammar, json_schema)
-    path = _regular(output)
+    path = regular(output)
     files = _Files(source, path, form, order, strict, as_json)
     _Command(files, model, crew, settings, seeded=sampling.seed is not None).run(stats=stats)
-
-
-def _require_own_devices() -> None:
-    """Raise UsageError for --rpc: its workers serve one process, and there will be several."""
-    source = click.get_current_context().get_parameter_source("rpc")
-    if source not in (None, ParameterSource.DEFAULT):
-        raise click.UsageError("--rpc is for a batch in one process: without --workers and --ray")
-
-
-def _regular(output: str) -> Path | None:
-    if output == _STREAM:
-        return None
-    path = Path(output)
-    if path.exists() and not path.is_file():
-        raise click.UsageError(f"{output} is no file; for a pipe, leave out -o")
-    if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"{output} cannot be written: there is no folder {path.parent}")
-    return path
 
 
 class _Command:
@@ -216,7 +193,7 @@ class _Command:
             if form.note:
                 diagnostics.note(form.note)
             if self._files.strict:
-                _require_usable(source, form, self._settings)
+                require_usable(source, form, self._settings)
             ledger = self._ledger(source, form, stack)
             interrupts.check()
             found = ledger.found
@@ -255,10 +232,10 @@ class _Command:
     def _facts(self, form: "Format") -> dict[str, Any]:
         """All that answers depend on, but for the rows, under the names of the options."""
         from edgespec import measurements
-        from edgespec.catalog import resolve
+        from edgespec.matchmaking import best_pair
 
         settings = self._settings
-        target = resolve(self._model.model, None, speculate=False).target
+        target = best_pair(self._model.model, speculate=False).target
         sampling = asdict(settings.sampling)
         return {
             "model": f"{target.name} ({measurements.identity(target)})",
@@ -298,13 +275,14 @@ class _Command:
         answers = self._answers(form, source, crew.description)
         batch = Batch(source, form, self._settings, preparer, answers, crew.executor, ledger)
         interrupts.stop = batch.stop
-        with view(as_json=self._files.as_json) as show:
+        to_stdout = self._files.output is None
+        with view(as_json=self._files.as_json, to_stdout=to_stdout) as show:
             for progress in batch.run():
                 show(progress)
         if note := crew.executor.load.note:
             diagnostics.note(note)
         if interrupts.pressed:
-            again = "" if self._files.output is None else "; the same command goes on from there"
+            again = "" if to_stdout else "; the same command goes on from there"
             done = batch.progress.done
             diagnostics.note(f"{done} of {len(source)} rows are done{again}")
             raise click.exceptions.Exit(exit_code(interrupts.raised))
@@ -320,23 +298,3 @@ class _Command:
             return NativeAnswers()
         name = f"{source.digest[:12]}-{self._settings.sampling.seed}"
         return OpenAIAnswers(model, name)
-
-
-def _require_usable(source: "Source", form: "Format", settings: "Settings") -> None:
-    """Name every row that cannot be used; raise InvalidInput if there are any."""
-    from edgespec.batch.strict_json import Fault
-
-    faults = 0
-    for row in range(len(source)):
-        try:
-            form.read(source.read(row), settings)
-        except Fault as fault:
-            faults += 1
-            if faults <= _SHOWN_FAULTS:
-                place = f"{source.name}:{source.line(row)}:{fault.column}"
-                diagnostics.say(f"{place}: {fault.message}")
-    if faults:
-        raise InvalidInput(
-            f"{faults} of {len(source)} rows of {source.name} cannot be used",
-            "correct them, or leave out --strict to answer the others",
-        )

@@ -40,7 +40,7 @@ def _setup(model: ModelSettings, settings: CrewSettings) -> Setup:
     pair = best_pair(model.model, model.drafter, speculate=not model.no_speculate)
     options = replace(load_options(model), sequences=max(settings.parallel or MOST, 2))
     return Setup(
-        model.model,
+        model.model or pair.name,
         replace(pair, target=pair.target.absolute()),
         measurements.identity(pair.target),
         options,

@@ -194,7 +194,7 @@ _MODEL = (
         "--model",
         metavar="NAME|FILE",
         shell_complete=names_and_files,
-        show_default="nano, a toy",
+        show_default="the largest pulled one that fits, else nano, a toy",
         help="Model of the catalogue, or a GGUF file.",
     ),
     click.option(

@@ -41,9 +41,9 @@ def pair(target: str, as_json: bool) -> None:
 
 
 def _read_remote(name: str) -> "tuple[str, Header]":
-    from edgespec.hub.choice import Room, look_up, this_machine
+    from edgespec.hub.choice import Room, look_up
 
-    return look_up(name, Room(this_machine(), limited=False))
+    return look_up(name, Room())
 
 
 def _record(target: "Target", ranked: "list[Suggestion]") -> dict[str, object]:

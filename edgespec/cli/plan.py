@@ -66,7 +66,7 @@ def _remote(name: str, model: ModelSettings, machine: "Machine") -> "Question":
     from edgespec.matchmaking import find_target, usual_drafter
     from edgespec.placement import ask
 
-    room = Room(machine.room, model.context or CONTEXT)
+    room = Room(machine, model.context or CONTEXT)
     other = "" if model.no_speculate else model.drafter or usual_drafter(name)
     try:
         target = find_target(name, lambda source: look_up(source, room))

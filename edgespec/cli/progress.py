@@ -63,6 +63,7 @@ class _Json:
                 commit=chosen.model.commit,
                 size=chosen.model.size,
                 memory=chosen.needs,
+                rate=chosen.rate,
                 licence=chosen.licence,
             )
         for note in plan.notes:
@@ -174,10 +175,11 @@ def _bars() -> Iterator[_Bars]:
 
 def describe(chosen: Chosen) -> str:
     """What will be there and what it will need, in one line."""
+    rate = f", about {chosen.rate:.1f} tok/s by itself" if chosen.rate else ""
     licence = f", licence {shown(chosen.licence)}" if chosen.licence else ""
     return (
         f"{shown(chosen.model.name)}: {size_text(chosen.model.size)}, about "
-        f"{chosen.needs / 2**30:.1f} GiB of memory to run{licence}"
+        f"{chosen.needs / 2**30:.1f} GiB of memory to run{rate}{licence}"
     )
 
 

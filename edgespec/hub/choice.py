@@ -1,11 +1,12 @@
 """Which model of a repository suits this machine: the largest quantization that fits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from threading import Event
+from typing import TYPE_CHECKING
 
-from edgespec import cgroups, memory
+from edgespec import memory
+from edgespec.architectures import require_known
 from edgespec.errors import ModelFileError, ModelUnavailable, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.headers import Header
@@ -18,22 +19,27 @@ from edgespec.hub.remote_header import read_remote_header
 from edgespec.library import Library
 from edgespec.onnx_header import OnnxHeader
 
+if TYPE_CHECKING:
+    from edgespec.machines import Machine
+
 CONTEXT = 8192
 """Tokens that a model must have room for unless the user says how many."""
 
 _BATCH = 512
 _OUTPUTS = 17
-_SYSTEM = 0.1
-"""Part of the memory that is left to everything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a model may take: `size` bytes with `context` tokens, or any if not `limited`."""
+    """Where a model shall run with `context` tokens; any has room where there is no `machine`."""
 
-    size: int
+    machine: "Machine | None" = None
     context: int = CONTEXT
-    limited: bool = True
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the processor's memory and the devices', None for any number."""
+        return self.machine.room if self.machine else None
 
     def needs(self, header: Header) -> int:
         """Bytes that the model of `header` takes."""
@@ -42,30 +48,34 @@ class Room:
             return header.memory(context)
         return memory.estimate(header, context, _BATCH, _OUTPUTS, rollback=_OUTPUTS).total
 
+    def rate(self, name: str, header: Header) -> float | None:
+        """Tokens per second that a plan for the model `name` predicts, None if there is no plan."""
+        if self.machine is None:
+            return None
+        # Not at the top: a search needs no plan.
+        from edgespec.placement.choose import rate_alone
+
+        return rate_alone(self.machine, name, header, self.context)
+
     def without(self, size: int) -> "Room":
-        """What is left beside something that takes `size` bytes."""
-        return Room(self.size - size, self.context, self.limited)
+        """What is left beside something that takes `size` bytes of the processor's memory."""
+        if self.machine is None:
+            return self
+        return replace(self, machine=replace(self.machine, free=self.machine.free - size))
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A model, its header, and the bytes of memory that it will need."""
+    """A model, its header, and the bytes of memory that it will need.
+
+    `rate` is what a plan predicts, in tokens per second; None if there is none.
+    """
 
     model: RemoteModel
     licence: str
     header: Header
     needs: int
-
-
-def this_machine(root: Path = Path("/")) -> int:
-    """Bytes that models may take here when nothing else runs. `root` is "/" but for tests."""
-    limits = (
-        cgroups.number(folder / name)
-        for folder in cgroups.folders("memory", root)
-        for name in ("memory.max", "memory.limit_in_bytes")
-    )
-    total = min([memory.installed(), *(limit for limit in limits if limit is not None)])
-    return int(total * (1 - _SYSTEM))
+    rate: float | None
 
 
 class Chooser:
@@ -106,7 +116,7 @@ class Chooser:
     ) -> Chosen:
         graph = exports.named(graphs, choice, repository.name) if choice else graphs[0]
         model, header = exports.resolved(self._hub, repository, graph, self._stop)
-        return Chosen(model, repository.licence, header, room.needs(header))
+        return _chosen(model, repository, header, room)
 
     def _repository(self, wish: Wish) -> tuple[Repository, str | None]:
         """The repository at the commit to take, and the choice in it."""
@@ -127,7 +137,7 @@ class Chooser:
         broken: ModelFileError | None = None
         smallest: Chosen | None = None
         for model in candidates:
-            hopeless = room.limited and model.size > room.size
+            hopeless = room.size is not None and model.size > room.size
             if hopeless and model is not candidates[-1]:
                 continue
             try:
@@ -135,7 +145,7 @@ class Chooser:
             except ModelFileError as error:
                 broken = error
             else:
-                if not room.limited or smallest.needs <= room.size:
+                if room.machine is None or smallest.rate is not None:
                     return smallest
         if smallest is None:
             assert broken is not None
@@ -148,7 +158,13 @@ class Chooser:
             header = read_header(here.path, generates=False)
         else:
             header = read_remote_header(self._hub, model, self._library.folder, self._stop)
-        return Chosen(model, repository.licence, header, room.needs(header))
+            require_known(model.name, header.architecture)
+        return _chosen(model, repository, header, room)
+
+
+def _chosen(model: RemoteModel, repository: Repository, header: Header, room: Room) -> Chosen:
+    rate = room.rate(model.name, header)
+    return Chosen(model, repository.licence, header, room.needs(header), rate)
 
 
 def look_up(name: str, room: Room) -> tuple[str, Header]:
@@ -159,11 +175,13 @@ def look_up(name: str, room: Room) -> tuple[str, Header]:
 
 
 def _require_fit(chosen: Chosen, room: Room) -> Chosen:
-    if room.limited and chosen.needs > room.size:
+    if room.machine is not None and chosen.rate is None:
         context = min(room.context, chosen.header.context_length)
+        devices = (f", {memory.gib(one.free)} on {one.name}" for one in room.machine.devices)
         raise NotEnoughMemory(
-            f"{chosen.model.name} needs about {chosen.needs / 2**30:.1f} GiB of memory with a "
-            f"context of {context} tokens, models may take {room.size / 2**30:.1f} GiB here",
+            f"{chosen.model.name} needs about {memory.gib(chosen.needs)} of memory with a context "
+            f"of {context} tokens, models may take {memory.gib(room.machine.free)} here"
+            + "".join(devices),
             "choose a smaller --context or --quant, or pull it all the same with --force",
         )
     return chosen

@@ -8,6 +8,8 @@ from edgespec.attention import Attention
 from edgespec.costs import CostTable
 from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU, DeviceKind
+from edgespec.errors import NotEnoughMemory
+from edgespec.headers import Header
 from edgespec.machines import Machine
 from edgespec.placement.enumerate import Pins, placements, room
 from edgespec.placement.footprint import Footprint
@@ -57,6 +59,15 @@ def choose(
     """
     known = known or Known(cpu_sets.default(machine.topology, threads))
     return _Judge(machine, question, pins or Pins(), known).plan(failed)
+
+
+def rate_alone(machine: Machine, name: str, header: Header, n_ctx: int) -> float | None:
+    """Tokens per second of a model without a drafter on `machine`, None if it does not fit."""
+    size = min(n_ctx, header.context_length)
+    try:
+        return choose(machine, Question(name, header, None, size)).chosen.option.forecast.rate
+    except NotEnoughMemory:
+        return None
 
 
 class _Judge:

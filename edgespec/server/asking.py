@@ -24,6 +24,7 @@ _OWN = (
     "typical_p",
     "repeat_penalty",
     "penalty_window",
+    "best_of",
 )
 """Members that the Batch API's rows do not have, or not in this way."""
 _MOST_LOGPROBS = {True: 5, False: 20}
@@ -64,6 +65,8 @@ def read_asked(data: dict[str, Any], *, completion: bool) -> Asked:
     stream = own.flag("stream") or False
     include_usage = _usage(own)
     logprobs = _logprobs(own, completion=completion)
+    if (own.integer("best_of", 1, limits.MAX_CHOICES) or 1) > 1:
+        raise Fault("best_of is not possible here", own.at("best_of"))
     own.finish()
     row = replace(row, tools=tools.shown, places={**row.places, "tools": ("tools",)})
     _limit(row)

@@ -1,11 +1,15 @@
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.process import ENDLESS
+from tests.cli.process import edgespec as execute
 from tests.ggufs import llama_gguf
 from tests.hubserver import HubServer, Repo, serving
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -38,3 +42,9 @@ def variables(server: HubServer, tmp_path: Path) -> dict[str, str]:
         "HF_TOKEN": "",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+@pytest.fixture
+def edgespec(variables: dict[str, str]) -> Run:
+    """The command, with that server as the Hub."""
+    return lambda *arguments, **more: execute(*arguments, stdin=None, **{**variables, **more})

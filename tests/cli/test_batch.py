@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -12,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.cli.process import COMMAND, PATIENCE, edgespec, environment, interrupt, start
+from tests.cli.process import (
+    COMMAND,
+    PATIENCE,
+    Terminal,
+    edgespec,
+    environment,
+    interrupt,
+    start,
+)
 from tests.ggufs import lfm2_gguf
 
 pytestmark = pytest.mark.native
@@ -197,6 +206,17 @@ def test_a_full_disk_is_one_line_and_it_goes_on_exactly(
     assert_same(answers(output), whole)
 
 
+def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a", "max_tokens": 200}\n' * 8)
+    files = ("batch", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl"))
+    with Terminal(*files, *FAST, "--parallel", "2", TERM="xterm", COLUMNS="80") as terminal:
+        code, screen = terminal.finish()
+    assert code == 0
+    assert re.search(r"━.*\d/8 rows  ETA \d+:\d\d:\d\d", screen)
+    assert re.search(r"[\d.]+ rows/s, \d+ tok/s, 2 active, K 0.0", screen)
+    assert len(answers(tmp_path / "out.jsonl")) == 8
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, endless: str) -> None:
     lines = [{"prompt": "a", "max_tokens": 3}, {"prompt": "a", "max_tokens": 100_000}]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
@@ -235,7 +255,11 @@ def test_samples_differ_by_chance_alone(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"prompt": "def main():", "n": 3, "max_tokens": 12}\n')
     done = edgespec("batch", str(tmp_path / "in.jsonl"), *FAST, "--temperature", "1.5")
     assert done.returncode == 0
-    samples = json.loads(done.stdout)["samples"]
+    row = json.loads(done.stdout)
+    samples = row["samples"]
     assert len({sample["text"] for sample in samples}) > 1
+    likely = [sample["mean_logprob"] for sample in samples]
+    assert row["best"]["sample"] == likely.index(max(likely))
+    assert row["best"]["text"] == samples[row["best"]["sample"]]["text"]
     alone = edgespec("run", "def main():", *FAST, "-t", "1.5", "-n", "12")
     assert samples[0]["text"] == alone.stdout

@@ -142,6 +142,28 @@ def test_a_wrong_checksum_is_one_line_and_no_model(
     assert Library().installed()[0].path.read_bytes() == data
 
 
+def test_names_and_metadata_are_data(
+    server: HubServer, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = (
+        *("../../x-Q4_0.gguf", "/tmp/x-Q4_1.gguf", "a/../x-Q5_0.gguf", "..\\x-Q5_1.gguf"),
+        *("x\0-Q6_K.gguf", "x\x1b[2J-Q3_K_M.gguf", "x\n-Q2_K.gguf", "C:x-IQ4_XS.gguf"),
+        *("n" * 300 + "-IQ2_M.gguf", "CON.gguf", "\udcff-IQ3_S.gguf"),
+        *("same-IQ1_S.gguf", "SAME-IQ1_S.gguf"),
+    )
+    files = dict.fromkeys(evil, data) | {"good-Q8_0.gguf": data}
+    server.repos["me/evil"] = Repo(files, tags=("license:\x1b]0;owned\x07",))
+    assert app.run(["pull", "hf:me/evil"]) == 0
+    assert app.run(["models", "list"]) == 0
+    assert app.run(["models", "show", "hf:me/evil"]) == 0
+    out, err = capsys.readouterr()
+    assert not any(mark in out + err for mark in "\x1b\x07\0")
+    models = Library().folder
+    (file,) = models.rglob("*.gguf")
+    assert file.name == "good-Q8_0.gguf"
+    assert {path.name for path in models.parent.rglob("*x-Q*")} == set()
+
+
 def test_a_file_that_changes_between_two_ranges_is_one_line(
     server: HubServer, data: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:

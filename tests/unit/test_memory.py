@@ -97,7 +97,7 @@ def test_latent_attention_has_no_values(tmp_path: Path) -> None:
 
 @pytest.fixture
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = SimpleNamespace(available=100 * GIB)
+    free = SimpleNamespace(available=100 * GIB, total=128 * GIB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
 
 
@@ -116,6 +116,7 @@ def test_a_limit_of_version_2(tmp_path: Path) -> None:
     put(group / "memory.current", str(6 * GIB))
     put(group / "memory.stat", f"anon 5\nactive_file {GIB}\ninactive_file {2 * GIB}\nx y z\n")
     assert memory.available(root) == 5 * GIB
+    assert memory.usable(root) == int(8 * GIB * 0.9)
 
 
 @pytest.mark.usefixtures("plenty")

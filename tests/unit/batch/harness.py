@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
-from edgespec.batch.answers import NativeAnswers
+from edgespec.batch.answers import Answers, NativeAnswers
 from edgespec.batch.formats import FORMATS, Format, FormatName
 from edgespec.batch.ledger import Ledger, open_file
 from edgespec.batch.output import Order
@@ -48,6 +48,7 @@ class FakeExecutor:
         self.on_next: Callable[[], None] = lambda: None
         self.stopped = False
         self.says: Callable[[Request], str] = said
+        self.likes: Callable[[Request], float] = lambda _: -1.0
 
     @property
     def load(self) -> Load:
@@ -73,7 +74,8 @@ class FakeExecutor:
         self.answered.append(task)
         if (task.row, task.sample) in self.failing:
             return Failed(task, "the dog ate it")
-        return Answered(task, self.says(task.request), FinishReason.EOG, STATS)
+        text, likely = self.says(task.request), self.likes(task.request)
+        return Answered(task, text, FinishReason.EOG, STATS, mean_logprob=likely)
 
     def stop(self) -> None:
         """No more answers."""
@@ -107,6 +109,7 @@ class Bench:
         self.form = form
         self.settings = Settings()
         self.order = Order.INPUT
+        self.answers: Answers = NativeAnswers()
         self.clock: Callable[[], float] = monotonic
         self.preparer: Preparer = Preparer(FakeModel(ToyLanguage()), 256, speculate=False)
         self.write(lines)
@@ -136,7 +139,7 @@ class Bench:
                 self.form,
                 self.settings,
                 self.preparer,
-                NativeAnswers(),
+                self.answers,
                 executor or FakeExecutor(),
                 ledger,
                 self.clock,

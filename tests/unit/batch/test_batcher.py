@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp, log
 from random import Random
+from statistics import fmean
 
 import pytest
 
@@ -267,6 +269,18 @@ def test_whoever_listens_hears_every_token_until_the_task_is_given_up() -> None:
         assert token.logprobs
         assert len(token.logprobs.top) == 2
         assert token.logprobs.chosen <= token.logprobs.top[0][1] <= 0
+
+
+def test_an_answer_tells_how_likely_it_was() -> None:
+    given = [replace(request, max_tokens=30, logprobs=0) for request in requests(6)]
+    for row, outcome in answers(given, 3, eager=Random(1)).items():
+        assert isinstance(outcome, Answered)
+        history, found = list(given[row].prompt), []
+        for token in alone(given[row])[0]:
+            logits = LANGUAGE.logits(history).astype(float)
+            found.append(logits[token] - log(sum(map(exp, logits))))
+            history.append(token)
+        assert outcome.mean_logprob == pytest.approx(fmean(found), abs=1e-5)
 
 
 def test_an_engine_and_a_batcher_take_turns_on_one_context() -> None:

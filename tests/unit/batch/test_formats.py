@@ -153,9 +153,16 @@ def test_openais_completions_continue_their_prompt() -> None:
     assert (row.prompt, row.settings.raw, row.completion) == ("Once", True, True)
 
 
+def test_openais_best_of_draws_more_than_it_keeps() -> None:
+    row = openai({"url": "/v1/completions"}, prompt="Once", n=2, best_of=5)
+    assert (row.settings.samples, row.settings.kept) == (5, 2)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: openai({"url": "/v1/completions"}, prompt="x", n=3, best_of=2), "at least n, 3"),
+        (lambda: openai({}, messages=HELLO, best_of=2), "'best_of' is not known"),
         (lambda: openai({"url": "/v1/embeddings"}, input="x"), "url must be"),
         (lambda: openai({"method": "GET"}, messages=HELLO), "POST"),
         (lambda: openai({"custom_id": None}, messages=HELLO), "custom_id is missing"),

@@ -54,7 +54,7 @@ class FakeWorker:
             return Report(None, load)
         task = self._held.popleft()
         self.done.append(task)
-        answered = Answered(task, said(task.request), FinishReason.EOG, STATS)
+        answered = Answered(task, said(task.request), FinishReason.EOG, STATS, mean_logprob=-1.0)
         return Report(answered, load)
 
     def close(self, *, at_once: bool) -> None:

@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
+from edgespec.batch.answers import OpenAIAnswers
+from edgespec.batch.formats import FORMATS, FormatName
 from edgespec.batch.output import Order
 from edgespec.batch.progress import Progress
 from edgespec.batch.rows import Settings
 from edgespec.errors import BackendError
-from tests.unit.batch.harness import Bench, EveryText, FakeExecutor
+from tests.unit.batch.harness import STATS, Bench, EveryText, FakeExecutor
 
 
 def test_rows_are_written_in_the_inputs_order(tmp_path: Path) -> None:
@@ -62,6 +64,34 @@ def test_samples_vote(tmp_path: Path) -> None:
     (row,) = [json.loads(line) for line in bench.lines()]
     assert row["vote"] == {"text": "y", "votes": 2}
     assert [sample["text"] for sample in row["samples"]] == ["x", " y", "y\n", "z", "x y"]
+
+
+def test_the_likeliest_sample_is_the_best(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ['{"prompt": "a", "n": 4}', '{"prompt": "a"}'])
+    executor = FakeExecutor()
+    executor.says = lambda request: ["w", "x", "y", "z"][request.choice]
+    # The first digits that a decode of another size would move decide nothing.
+    executor.likes = lambda request: [-0.7, -0.30001, -0.3, -1.0][request.choice]
+    bench.run(executor)
+    four, one = [json.loads(line) for line in bench.lines()]
+    assert four["best"] == {"text": "x", "sample": 1, "mean_logprob": -0.3}
+    assert [sample["mean_logprob"] for sample in four["samples"]] == [-0.7, -0.3, -0.3, -1.0]
+    assert not {"best", "vote"} & one.keys()
+
+
+def test_openais_best_of(tmp_path: Path) -> None:
+    body = {"prompt": "a", "n": 2, "best_of": 4}
+    line = {"custom_id": "x", "method": "POST", "url": "/v1/completions", "body": body}
+    bench = Bench(tmp_path, [json.dumps(line)], FORMATS[FormatName.OPENAI])
+    bench.answers = OpenAIAnswers("a model", "a batch")
+    executor = FakeExecutor()
+    executor.says = lambda request: ["w", "x", "y", "z"][request.choice]
+    executor.likes = lambda request: [-0.7, -0.3, -0.2, -1.0][request.choice]
+    bench.run(executor)
+    (answer,) = [json.loads(line)["response"]["body"] for line in bench.lines()]
+    assert [(one["index"], one["text"]) for one in answer["choices"]] == [(0, "y"), (1, "x")]
+    assert answer["usage"]["completion_tokens"] == 4 * STATS.tokens
+    assert answer["edgespec"]["best"] == {"text": "y", "sample": 2, "mean_logprob": -0.2}
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,24 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from edgespec.devices import Device
+from edgespec.hub.choice import Room
 from edgespec.hub.client import Hub
 from edgespec.hub.patience import Patience
 from edgespec.library import Library
+from edgespec.machines import Basis, Machine
+from edgespec.topology.records import Core, Topology
 from tests.ggufs import llama_gguf
 from tests.hubserver import HubServer, Repo, serving
 
 QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.02, longest_asked=2, silence=0.3)
 TINY = "me/tiny-GGUF"
+
+
+def room(size: int, *devices: Device) -> Room:
+    """A machine with `size` bytes of memory and one core."""
+    topology = Topology((Core((0,)),), (), (), frozenset({0}))
+    return Room(Machine("one", topology, size, size, 1e10, 1e10, Basis.DESCRIBED, devices))
 
 
 @pytest.fixture(autouse=True)

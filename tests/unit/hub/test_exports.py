@@ -12,7 +12,7 @@ import pytest
 from edgespec.errors import DownloadFailed, ModelFileError, ModelUnavailable, NotEnoughMemory
 from edgespec.gguf_header import read_header
 from edgespec.hub import exports
-from edgespec.hub.choice import Chooser, Room
+from edgespec.hub.choice import Chooser
 from edgespec.hub.client import Hub, PlainFile, RemoteFile, Repository
 from edgespec.hub.exports import Export
 from edgespec.hub.install import install
@@ -25,11 +25,11 @@ from tests.hubserver import HubServer, Repo, serving
 from tests.onnx_graphs import Export as Kind
 from tests.onnx_graphs import Weights
 from tests.onnx_models import write_folder
-from tests.unit.hub.conftest import QUICK
+from tests.unit.hub.conftest import QUICK, room
 
 NAME = "me/nano-ONNX"
 PLAIN = ("config.json", "tokenizer_config.json")
-ROOM = Room(1 << 30)
+ROOM = room(1 << 30)
 STRANGER = HELD_OUT[0].parent / "stranger-q8_0.gguf"
 
 
@@ -143,7 +143,7 @@ def test_its_vocabulary_can_be_compared_before_it_is_pulled(
 
 def test_one_that_does_not_fit_is_refused(onnx_hub: Hub, library: Library) -> None:
     with pytest.raises(NotEnoughMemory):
-        Chooser(onnx_hub, library, Event()).choose(parse(f"hf:{NAME}"), Room(1000))
+        Chooser(onnx_hub, library, Event()).choose(parse(f"hf:{NAME}"), room(1000))
 
 
 def test_a_small_file_that_is_not_what_git_says_is_refused(

@@ -9,6 +9,7 @@ import gguf
 import pytest
 
 from edgespec import catalog
+from edgespec.devices import Device, DeviceKind
 from edgespec.errors import Cancelled, DownloadFailed, ModelUnavailable, NotEnoughMemory
 from edgespec.gguf_header import GgufHeader
 from edgespec.hub.choice import Chooser, Chosen, Room
@@ -21,9 +22,9 @@ from edgespec.library import Installed, Library, is_damaged
 from tests import hubserver
 from tests.ggufs import llama_gguf
 from tests.hubserver import HubServer, Repo
-from tests.unit.hub.conftest import TINY
+from tests.unit.hub.conftest import TINY, room
 
-ROOM = Room(1 << 40)
+ROOM = room(1 << 40)
 LARGE, SMALL = "hf:me/tiny-GGUF:Q8_0", "hf:me/tiny-GGUF:Q4_0"
 
 
@@ -98,16 +99,26 @@ def test_a_second_pull_fetches_nothing(puller: Puller, server: HubServer) -> Non
 def test_the_largest_that_fits(puller: Puller) -> None:
     needs = [puller.choose(name).needs for name in (LARGE, SMALL)]
     assert needs[0] > needs[1]
-    assert puller.choose("hf:me/tiny-GGUF", Room(needs[0])).model.name == LARGE
-    assert puller.choose("hf:me/tiny-GGUF", Room(needs[0] - 1)).model.name == SMALL
+    assert puller.choose("hf:me/tiny-GGUF", room(needs[0])).model.name == LARGE
+    assert puller.choose("hf:me/tiny-GGUF", room(needs[0] - 1)).model.name == SMALL
+
+
+def test_devices_have_room_as_well(puller: Puller) -> None:
+    need = puller.choose(LARGE).needs
+    gpu = Device("GPU0", "a GPU", DeviceKind.GPU, 1 << 30, 1 << 30)
+    chosen = puller.choose("hf:me/tiny-GGUF", room(need - 1, gpu))
+    assert (chosen.model.name, chosen.needs) == (LARGE, need)
+    assert chosen.rate
+    with pytest.raises(NotEnoughMemory, match=r"may take 0.00 GiB here, 1.00 GiB on GPU0; choose"):
+        puller.choose(LARGE, room(1000, gpu))
 
 
 def test_nothing_fits(puller: Puller) -> None:
     line = r"Q4_0 needs about .* with a context of 512 tokens, .*; choose a smaller --context"
     for name in ("hf:me/tiny-GGUF", SMALL):
         with pytest.raises(NotEnoughMemory, match=line):
-            puller.choose(name, Room(1000))
-    assert puller.choose("hf:me/tiny-GGUF", Room(1000, limited=False)).model.name == LARGE
+            puller.choose(name, room(1000))
+    assert puller.choose("hf:me/tiny-GGUF", Room()).model.name == LARGE
 
 
 def test_unquantized_weights_are_the_last_choice(puller: Puller, server: HubServer) -> None:

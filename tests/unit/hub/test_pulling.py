@@ -7,12 +7,12 @@ from threading import Event
 import pytest
 from gguf import PoolingType
 
-from edgespec import catalog, matchmaking, pulling
+from edgespec import catalog, machines, matchmaking, pulling
 from edgespec.catalog import Pair
 from edgespec.embedder import look_at
 from edgespec.errors import InvalidInput, ModelUnavailable, VocabularyMismatch
 from edgespec.headers import Header
-from edgespec.hub.choice import Chooser, Room
+from edgespec.hub.choice import Chooser
 from edgespec.hub.client import Hub
 from edgespec.hub.names import parse
 from edgespec.hub.progress import Progress
@@ -23,7 +23,7 @@ from edgespec.pulling import Plan, PullOptions, pull
 from edgespec.ranking import Fit
 from tests.ggufs import Vocabulary, bert_gguf, llama_gguf
 from tests.hubserver import HubServer, Repo
-from tests.unit.hub.conftest import TINY
+from tests.unit.hub.conftest import TINY, room
 
 OWN = """
 [pairs.tiny]
@@ -77,7 +77,7 @@ class Puller:
 
     def read_remote(self, name: str) -> tuple[str, Header]:
         chooser = Chooser(self._hub, self._library, Event())
-        chosen = chooser.choose(parse(name), Room(1 << 40))
+        chosen = chooser.choose(parse(name), room(1 << 40))
         return chosen.model.name, chooser.compared(chosen)
 
 
@@ -140,9 +140,9 @@ def test_a_drafter_of_another_vocabulary(
     own_catalogue.write_text(OWN.replace("draft-GGUF", "other-GGUF"))
     assert puller.pull("tiny") == [TARGET]
     note = f"{other} has another vocabulary and is left out"
-    assert puller.plans[-1].notes == (note,)
+    assert puller.plans[-1].notes[1:] == (note,)
     assert puller.pull("tiny", PullOptions(drafter="hf:me/other-GGUF")) == [other, TARGET]
-    assert puller.plans[-1].notes[0] == f"{other}: another vocabulary, drafts go over a bridge"
+    assert puller.plans[-1].notes[1] == f"{other}: another vocabulary, drafts go over a bridge"
 
 
 def test_a_drafter_that_nothing_leads_to(
@@ -160,7 +160,7 @@ def test_a_drafter_that_nothing_leads_to(
 def test_room_for_both(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
     puller.pull("tiny")
     drafter, target = (chosen.needs for chosen in puller.plans[0].models)
-    monkeypatch.setattr(pulling, "this_machine", lambda: drafter + target - 1)
+    monkeypatch.setattr(machines, "idle", lambda: room(drafter + target - 1).machine)
     assert puller.pull("tiny") == [DRAFTER, "hf:me/tiny-GGUF:Q4_0"]
 
 
@@ -188,6 +188,32 @@ def test_a_target_without_a_drafter_gets_the_best(
     assert best_pair(TARGET, speculate=False).drafter is None
     assert best_pair(TARGET, "hf:me/other-GGUF").drafter == path_of(library, "hf:me/other-GGUF")
     assert best_pair(str(target)).drafter == path_of(library, DRAFTER)
+
+
+def test_without_a_name_it_is_the_largest_that_was_pulled_and_fits(
+    puller: Puller, own_catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert best_pair(None).name == "nano"
+    puller.pull("tiny", PullOptions("Q4_0"))
+    puller.pull("tiny", PullOptions("Q8_0"))
+    assert best_pair(None) == best_pair("tiny")
+    assert best_pair(TARGET) == replace(best_pair("tiny"), name=TARGET)
+    need = puller.plans[0].models[1].needs
+    monkeypatch.setattr(machines, "idle", lambda: room(need).machine)
+    assert best_pair(None).name == "hf:me/tiny-GGUF:Q4_0"
+    own_catalogue.write_text('default = "nano"\n' + OWN)
+    assert best_pair(None).name == "nano"
+
+
+def test_what_llama_cpp_does_not_know_is_not_fetched(
+    puller: Puller, server: HubServer, tmp_path: Path
+) -> None:
+    data = llama_gguf(tmp_path / "new.gguf").read_bytes()
+    new = data.replace(b"llama", b"lamma")
+    server.repos["me/new-GGUF"] = Repo({"new-Q8_0.gguf": new})
+    with pytest.raises(ModelUnavailable, match="of the architecture lamma, which"):
+        puller.pull("hf:me/new-GGUF")
+    assert puller.told == []
 
 
 def test_a_pair_whose_drafter_was_not_pulled_runs_without(puller: Puller) -> None:
