@@ -85,7 +85,7 @@ def test_a_model_that_was_not_pulled(
     assert server.total_sent < len(big) / 2
     file.write_text(SMALL.replace("20 MiB", "1 MiB"))
     for more, part in (
-        ({}, "models may take 0.0 GiB here; what fits is a smaller --context"),
+        ({}, "models may take 0.00 GiB here; what fits is a smaller --context"),
         ({"HF_HUB_OFFLINE": "1"}, "is not on this machine, and HF_HUB_OFFLINE forbids"),
     ):
         done = edgespec(*ask, stdin=None, **variables, **more)
