@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual import events
+from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -26,9 +27,14 @@ class Composer(TextArea):
     ## Your message
 
     **Enter** sends it; **Ctrl+J**, **Shift+Enter** or **Alt+Enter** begin a new line. **Up** in the
-    first line brings back what you sent before. Pasting never sends. A message that begins with
-    **/** is a command.
+    first line brings back what you sent before, **PgUp** and **PgDn** scroll the conversation.
+    Pasting never sends. A message that begins with **/** is a command.
     """
+
+    BINDINGS = [
+        Binding("pageup", "screen.page(-1)", "Scroll up", show=False),
+        Binding("pagedown", "screen.page(1)", "Scroll down", show=False),
+    ]
 
     @dataclass
     class Submitted(Message):

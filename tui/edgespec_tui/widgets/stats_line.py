@@ -29,13 +29,14 @@ class StatsLine(Static):
         """Nothing works before the user does something."""
         self._put(Content.assemble(("✗ ", "bold $error"), printable(text)))
 
-    def show(self, state: str, live: Live | None, used: int, n_ctx: int) -> None:
-        """The model's `state`, an answer's numbers and how much of the context is `used`."""
+    def show(self, state: str, live: Live | None, n_ctx: int) -> None:
+        """The model's `state`, an answer's numbers, and how much of the context it has used."""
         parts: list[Content | tuple[str, str]] = [("● " if state == "ready" else "◐ ", "$primary")]
         parts.append(Content(state))
         if live:
             parts += [_item(text) for text in _numbers(live)]
         if n_ctx:
+            used = live.position if live else 0
             share = used / n_ctx
             style = "$error" if share > _FULL else "$warning" if share > _WORTH_TELLING else ""
             parts.append(_item(f"context {used}/{n_ctx}", style))
