@@ -105,3 +105,22 @@ def test_without_colours_the_terminals_own_are_used(monkeypatch: pytest.MonkeyPa
         assert chat.app.theme == "ansi-dark"
 
     seen("", check)
+
+
+def test_without_colours_what_is_highlighted_has_a_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def styled(chat: Driver, text: str) -> bool:
+        [row] = [strip for strip in chat.strips if text in strip.text]
+        return all(one.style and one.style.underline for one in row if one.text.strip())
+
+    async def story() -> None:
+        async with driving(replace(PLAIN, theme="")) as chat:
+            await chat.press("/")
+            await chat.shows("/help", "/new")
+            assert styled(chat, "/help")
+            assert not styled(chat, "/new")
+            await chat.press("down")
+            await chat.until(lambda: styled(chat, "/new"))
+
+    drive(story())

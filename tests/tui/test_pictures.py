@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from textual.widgets import OptionList
 
-from edgespec.events import Round, Source
+from edgespec.events import Round, Source, Stats
 from edgespec.live import Live
 from edgespec.offers import Offer
 from edgespec_tui.widgets.hardware import Hardware
+from edgespec_tui.widgets.stats_line import StatsLine
 from tests.tui.album import compare
 from tests.tui.driving import drive, driving
 from tests.tui.talks import branched, open_store, talk
@@ -124,5 +125,38 @@ def test_the_sources_of_tokens(size: tuple[int, int]) -> None:
             await chat.press("ctrl+o")
             await chat.settle()
             compare(chat, "origins")
+
+    drive(story())
+
+
+def test_the_panel_is_as_wide_as_the_terminal() -> None:
+    async def story() -> None:
+        async with driving(size=(120, 30)) as chat:
+            await chat.press("ctrl+t")
+            chat.screen.query_one(Hardware).show(live((4, 2), (2, 2)))
+            for width in (60, 100):
+                await chat.pilot.resize_terminal(width, 30)
+                await chat.settle()
+                [scale] = [line for line in chat.picture().splitlines() if "├" in line]
+                assert width - 20 < len(scale) < width
+
+    drive(story())
+
+
+def test_numbers_for_which_there_is_no_room_are_left_out() -> None:
+    stats = Stats(50, 0, 99, 60, 40, 30, 0, 0.1, 0.2, 2.0, 0.03)
+    answer = Live(0.0, position=150, stats=stats)
+    known = ["49.0 tok/s", "1.47× plain", "context 150/8192", "TTFT 0.20 s", "75% accepted"]
+
+    async def story() -> None:
+        async with driving() as chat:
+            for width, count in ((40, 2), (60, 3), (80, 4), (100, 5)):
+                await chat.pilot.resize_terminal(width, 24)
+                await chat.settle()
+                chat.screen.query_one(StatsLine).show("ready", answer, 8192)
+                await chat.settle()
+                assert chat.picture().splitlines()[-2].strip() == " · ".join(
+                    ["● ready", *known[:count]]
+                )
 
     drive(story())

@@ -120,7 +120,7 @@ class Conversations(OptionList):
     BINDINGS = [
         Binding("r", "rename", "Rename"),
         Binding("d,delete", "remove", "Delete"),
-        Binding("u", "screen.do('undo')", "Undo delete"),
+        Binding("u", "screen.do('undo')", "Undo delete", show=False),
     ]
 
     def action_rename(self) -> None:
