@@ -158,6 +158,19 @@ def test_what_a_command_takes_is_completed(tmp_path: Path, monkeypatch: pytest.M
     drive(story())
 
 
+def test_who_types_faster_than_completions_come_is_understood() -> None:
+    async def story() -> None:
+        async with driving() as chat:
+            chat.composer.add("hello")
+            await chat.pilot.pause()
+            chat.composer.completing = True  # As it was when Enter was pressed.
+            await chat.press("tab", "enter")
+            await chat.pilot.pause()
+            assert chat.said[-1] == "hello"
+
+    drive(story())
+
+
 def test_a_command_that_there_is_not_can_be_mended() -> None:
     async def story() -> None:
         async with driving() as chat:

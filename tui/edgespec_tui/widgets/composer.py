@@ -92,7 +92,7 @@ class Composer(TextArea):
         result = self.insert(self._mark(text) if len(text) >= _LARGE else printable(text))
         self.move_cursor(result.end_location)
 
-    def _submit(self) -> None:
+    def submit(self) -> None:
         """Send the text, unless there is none."""
         if text := self.content.strip():
             self.set("")
@@ -110,7 +110,7 @@ class Composer(TextArea):
         if self.completing and event.key in ("up", "down", "tab", "enter", "escape"):
             self.post_message(self.Choose(event.key))
         elif event.key in self._send:
-            self._submit()
+            self.submit()
         elif event.key in self._newline:
             self._replace_via_keyboard("\n", *self.selection)
         elif event.key == "up" and first and self._at + 1 < len(self._history):

@@ -111,6 +111,10 @@ class Entry(Vertical):
     def _chosen(self, event: Composer.Choose) -> None:
         event.stop()
         offered = self.query_one(Suggestions)
+        if not offered.display:  # What was typed since fits nothing any more.
+            if event.key == "enter":
+                self.composer.submit()
+            return
         if event.key in ("up", "down"):
             offered.move(1 if event.key == "down" else -1)
             return
