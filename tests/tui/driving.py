@@ -126,6 +126,7 @@ async def driving(
         async with app.run_test(size=size) as pilot:
             driver = Driver(app, pilot)
             await driver.until(lambda: isinstance(app.screen_stack[-1], ChatScreen))
+            driver.composer.cursor_blink = False
             yield driver
             app.close()
     if app.loaded:
