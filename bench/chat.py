@@ -27,6 +27,7 @@ from edgespec_tui.answering import AnswerEvent, Ended
 from edgespec_tui.app import ChatApp
 from edgespec_tui.screens.chat import ChatScreen
 from edgespec_tui.widgets.entry import Entry
+from edgespec_tui.widgets.sidebar import Sidebar
 from edgespec_tui.widgets.transcript import Transcript
 
 TEXT = (
@@ -112,7 +113,7 @@ async def opening() -> tuple[float, float]:
         screen = app.screen_stack[-1]
         assert isinstance(screen, ChatScreen)
         begin = time.monotonic()
-        screen.toggle_sidebar()
+        screen.query_one(Sidebar).show(screen.talk.id)
         await pilot.pause()
         listed = time.monotonic() - begin
         begin = time.monotonic()

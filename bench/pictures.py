@@ -143,7 +143,8 @@ def recorded(file: Path) -> Callable[[Figure], None]:
     kept = json.loads(file.read_text(encoding="utf-8"))
     rounds = [
         Round(
-            one["index"], one["drafted"], one["accepted"], tuple(one["verify"]),
+            one["index"], one["drafted"], one["accepted"], one.get("depth", one["drafted"]),
+            tuple(one["verify"]),
             tuple((begin, end) for begin, end in one["drafting"]),
         )
         for one in kept["rounds"][4:16]

@@ -134,8 +134,8 @@ class Answer:
         batch.settle(self._cache, len(self._history) - 1)
         if self._on_round:
             drafting = self._drafter.take_spans() if self._drafter else ()
-            index = self._counts.rounds
-            self._on_round(Round(index, len(drafts), batch.accepted, (begin, end), drafting))
+            counts = len(drafts), batch.accepted, batch.depth
+            self._on_round(Round(self._counts.rounds, *counts, (begin, end), drafting))
         return batch
 
     def _plan(self) -> list[Node]:

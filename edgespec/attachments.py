@@ -8,6 +8,7 @@ from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
 
 _MENTION = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
+_BEGUN = re.compile(r'(?<!\S)@(?:"[^"\n]*|\S*)$')
 _LISTED = 8
 _MOST = 4 << 20
 """Bytes of a file beyond which it is no attachment."""
@@ -36,7 +37,8 @@ def describe(path: Path) -> str:
         size = path.stat().st_size
     except OSError as error:
         return f"{path.name}: {error.strerror}"
-    return f"{path.name}: {size / 1000:.1f} kB, about {size // _PER_TOKEN + 1} tokens"
+    tokens = size // _PER_TOKEN + 1
+    return f"{path.name}: {_size(size)}, about {tokens} token{'s' * (tokens != 1)}"
 
 
 def read(path: Path) -> Attachment:
@@ -67,6 +69,12 @@ def expand(text: str) -> str:
     return "\n\n".join(parts)
 
 
+def begun(line: str) -> str:
+    """The mention that is being typed at the end of `line`, empty if there is none."""
+    found = _BEGUN.search(line)
+    return found[0] if found else ""
+
+
 def completions(word: str) -> list[str]:
     """What `word`, which begins with @, can become: files and folders, the latter with a slash."""
     typed = word.removeprefix("@").removeprefix('"')
@@ -83,8 +91,23 @@ def completions(word: str) -> list[str]:
     return [_mention(prefix + path.name + "/" * path.is_dir()) for path in fitting[:_LISTED]]
 
 
+def files(begun: str) -> list[str]:
+    """The files and folders that `begun` can become."""
+    return [mention[1:].strip('"') for mention in completions(f"@{begun}")]
+
+
 def _mention(name: str) -> str:
-    return f'@"{name}"' if re.search(r"\s", name) else f"@{name}"
+    if not re.search(r"\s", name):
+        return f"@{name}"
+    return f'@"{name}' + '"' * (not name.endswith("/"))  # Within a folder, one goes on.
+
+
+def _size(count: int) -> str:
+    """Bytes for people."""
+    for unit, least in (("MB", 1e6), ("kB", 1e3)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} byte{'s' * (count != 1)}"
 
 
 def _is_file(path: Path) -> bool:

@@ -141,13 +141,15 @@ class Finish:
 class Round:
     """What target and drafter did in one round: no event, but for whoever asks to be told.
 
-    Times are (begin, end) in seconds on the clock of `time.perf_counter`: `verify` of the target's
-    decode, `drafting` of each of the drafter's steps that ended since the round before.
+    Where drafts were a tree, `depth` is the length of its longest branch. Times are (begin, end) in
+    seconds on the clock of `time.perf_counter`: `verify` of the target's decode, `drafting` of each
+    of the drafter's steps that ended since the round before.
     """
 
     index: int
     drafted: int
     accepted: int
+    depth: int
     verify: tuple[float, float]
     drafting: tuple[tuple[float, float], ...] = ()
 

@@ -52,6 +52,9 @@ class Preferences:
 
         Raises InvalidInput if there is no such preset.
         """
+        if self._file:  # Where the user may have written one since.
+            mine = {**self.settings.presets, **config.load(self._file).presets}
+            self.settings = replace(self.settings, presets=mine)
         presets = self.settings.presets
         if name and name not in presets:
             known = f"there are {', '.join(presets)}" if presets else "see docs/settings.md"

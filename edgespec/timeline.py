@@ -55,10 +55,10 @@ class Timeline:
 
     def acceptance(self) -> list[tuple[int, float]]:
         """For each place in a draft: how often one was there, and the share that was accepted."""
-        longest = max((round_.drafted for round_ in self.rounds), default=0)
+        longest = max((round_.depth for round_ in self.rounds), default=0)
         result = []
         for place in range(longest):
-            there = [round_ for round_ in self.rounds if round_.drafted > place]
+            there = [round_ for round_ in self.rounds if round_.depth > place]
             accepted = sum(round_.accepted > place for round_ in there)
             result.append((len(there), accepted / len(there)))
         return result

@@ -26,6 +26,14 @@ class Verification:
         """How many drafts the target agreed with; the first surprise ends a round."""
         return len(self.emitted) - (self.row is None)
 
+    @property
+    def depth(self) -> int:
+        """How many drafts follow each other in the longest branch."""
+        depths: list[int] = []
+        for parent in self._parents:
+            depths.append(depths[parent] + 1 if depths else 0)
+        return max(depths)
+
     def decode(self, cache: Cache) -> None:
         """Decode all of it in one batch."""
         if self._is_chain:

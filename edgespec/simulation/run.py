@@ -155,8 +155,8 @@ class Run(ABC):
     def _tell(self) -> None:
         checked, verify = self._checked, (self._verify_began, self.now)
         drafting = tuple(self._drafting)
-        drafted = len(checked.drafts)
-        self._on_round(Round(self.rounds, drafted, checked.accepted, verify, drafting))
+        counts = len(checked.drafts), checked.accepted, checked.depth
+        self._on_round(Round(self.rounds, *counts, verify, drafting))
         self._drafting.clear()
 
     def _start_drafting(self) -> None:

@@ -122,5 +122,6 @@ class Talk:
 
 
 def _title(text: str) -> str:
-    line = " ".join(text[: 4 * _TITLE].split())
+    begin, _, _ = text.strip().partition("\n\n")  # Files that go with a message come behind it.
+    line = " ".join(begin[: 4 * _TITLE].split())
     return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"

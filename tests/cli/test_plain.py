@@ -219,7 +219,7 @@ def test_tab_completes_commands_their_arguments_and_files(tmp_path: Path) -> Non
     (tmp_path / "notes.md").write_text("Remember.")
     with Plain(TERM="xterm") as chat:
         assert "temperature=0.0" in chat.say("/setti\ttempera\t")
-        assert "notes.md: 0.0 kB, about 3 tokens" in chat.say(f"See @{tmp_path}/no\t")
+        assert "notes.md: 9 bytes, about 3 tokens" in chat.say(f"See @{tmp_path}/no\t")
 
 
 def test_the_caches_of_a_long_conversation_are_kept(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from edgespec import paths
 from edgespec.config import Settings
@@ -54,10 +55,18 @@ class Driver:
         """Whether the user was told `text` a moment ago."""
         return any(text in notification.message for notification in self.app._notifications)
 
+    @property
+    def composer(self) -> Composer:
+        return self.screen.query_one(Composer)
+
+    @property
+    def strips(self) -> list[Strip]:
+        """What the terminal shows, line by line, in colours."""
+        return self.app.screen._compositor.render_strips()
+
     def picture(self) -> str:
         """What the terminal shows, without colours."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips)
+        return "\n".join(strip.text.rstrip() for strip in self.strips)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -80,15 +89,23 @@ class Driver:
         """Let the application go on until `text` is not on the screen."""
         await self.until(lambda: text not in self.picture())
 
+    async def settle(self) -> None:
+        """Let what moves come to rest, and notifications go."""
+        self.app.clear_notifications()
+        before, still = "", 0
+        while still < 3:
+            await self.pilot.pause(0.05)
+            now = self.picture()
+            before, still = now, still + 1 if now == before else 0
+
     async def loaded(self) -> None:
         """Wait for the model."""
         await self.until(lambda: self.app.loaded)
 
     async def send(self, text: str) -> None:
         """Type and send a message, without waiting for the answer."""
-        composer = self.screen.query_one(Composer)
-        composer.focus()
-        composer.add(text)
+        self.composer.focus()
+        self.composer.add(text)
         await self.press("enter")
         await self.pilot.pause()
 
@@ -109,6 +126,7 @@ async def driving(
         async with app.run_test(size=size) as pilot:
             driver = Driver(app, pilot)
             await driver.until(lambda: isinstance(app.screen_stack[-1], ChatScreen))
+            driver.composer.cursor_blink = False
             yield driver
             app.close()
     if app.loaded:

@@ -210,6 +210,7 @@ def test_mistakes_are_explained() -> None:
                 "/nonsense": "there is no command /nonsense",
                 "hello " * 400: "the context holds 256",
             }.items():
+                chat.composer.set("")
                 await chat.send(command)
                 await chat.until(partial(chat.told, text))
 

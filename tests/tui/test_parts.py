@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
-from edgespec.attachments import completions, expand
+from edgespec.attachments import begun, completions, expand
 from edgespec.clippings import code_blocks
 from edgespec.config import FIELDS, TABLES
 from edgespec.errors import InvalidInput
@@ -14,6 +14,7 @@ from edgespec.live import Live, describe
 from edgespec.thinking import Parts, divide
 from edgespec.timeline import Timeline, busy, cells
 from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
+from edgespec_tui.keys import ON_MESSAGE, keymap
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.origins import marked
 from edgespec_tui.widgets.said import shortened
@@ -87,7 +88,7 @@ def rounds(*counts: tuple[int, int]) -> Timeline:
     timeline = Timeline()
     for n, (drafted, accepted) in enumerate(counts):
         span = float(n), n + 0.5
-        timeline.add(Round(n + 1, drafted, accepted, span, ((n + 0.25, n + 0.75),)))
+        timeline.add(Round(n + 1, drafted, accepted, drafted, span, ((n + 0.25, n + 0.75),)))
     return timeline
 
 
@@ -97,6 +98,12 @@ def test_acceptance_by_position() -> None:
     assert timeline.window == (0.0, 3.5)
     assert timeline.drafting[-1] == (3.25, 3.5)
     assert Timeline().window == (0.0, 0.0)
+
+
+def test_in_a_tree_only_so_many_places_were_there_as_its_longest_branch_has() -> None:
+    timeline = Timeline()
+    timeline.add(Round(1, 5, 2, 2, (0.0, 1.0)))
+    assert timeline.acceptance() == [(1, 1.0), (1, 1.0)]
 
 
 def test_spans_become_cells() -> None:
@@ -142,6 +149,11 @@ def test_every_setting_is_in_the_documentation() -> None:
         assert name in TABLES or f"`{item.metadata['section']}.{name}`" in text
         assert name in TABLES or item.metadata["text"] in text
     assert all(f"`[{name}" in text for name in TABLES)
+    assert [
+        name
+        for name in keymap({})
+        if f"`{name}`" not in text and f"`{name.removesuffix(ON_MESSAGE)}`" not in text
+    ] == []
 
 
 @pytest.fixture
@@ -172,9 +184,27 @@ def test_a_file_that_is_no_text_is_no_attachment(folder: Path) -> None:
         expand("@binary")
 
 
+@pytest.mark.parametrize(
+    ("line", "mention"),
+    [
+        ("see @no", "@no"),
+        ('see @"a b/c', '@"a b/c'),
+        ('see @"a b/c.txt"', ""),
+        ("me@no", ""),
+        ("@no more", ""),
+    ],
+)
+def test_what_is_typed_of_a_path(line: str, mention: str) -> None:
+    assert begun(line) == mention
+
+
 def test_paths_are_completed(folder: Path) -> None:
     assert completions("@") == ["@binary", "@notes.md", "@sub/", '@"two words.txt"']
     assert completions("@N") == ["@notes.md"]
+    (folder / "a b").mkdir()
+    (folder / "a b" / "c.txt").touch()
+    assert completions("@a") == ['@"a b/']
+    assert completions('@"a b/') == ['@"a b/c.txt"']
     assert completions("@sub/") == ["@sub/inner.py"]
     assert completions("@.h") == ["@.hidden"]
     assert completions("@missing/") == []

@@ -104,16 +104,28 @@ def test_without_colours_there_are_none() -> None:
     assert colours == []
 
 
-def test_a_settings_file_that_is_wrong_is_one_line(edgespec_home: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[answer]\ntemperature = 'hot'\n",
+            ", line 2: answer.temperature is 'hot'; it must be a number",
+        ),
+        (
+            "[keys]\nnew = 'ctrl+b'\n",
+            ": [keys] ctrl+b is a key of chats; /key chats gives it another",
+        ),
+    ],
+)
+def test_a_settings_file_that_is_wrong_is_one_line(
+    edgespec_home: Path, text: str, told: str
+) -> None:
     file = edgespec_home / "config" / "settings.toml"
     file.parent.mkdir(parents=True)
-    file.write_text("[answer]\ntemperature = 'hot'\n")
+    file.write_text(text)
     with terminal() as chat:
-        code, text = chat.finish()
-    assert code == 2
-    assert text == (
-        f"edgespec: error: {file}, line 2: answer.temperature is 'hot'; it must be a number\n"
-    )
+        code, shown = chat.finish()
+    assert (code, shown) == (2, f"edgespec: error: {file}{told}\n")
 
 
 def test_a_store_that_cannot_be_used_is_one_line(edgespec_home: Path) -> None:

@@ -47,3 +47,14 @@ def test_without_a_seed_one_is_drawn_and_kept() -> None:
 def test_which_settings_load_the_model_again() -> None:
     assert concern_model({"context": 512, "theme": ""})
     assert not concern_model({"temperature": 0.0})
+
+
+def test_a_preset_can_be_written_into_the_file_while_one_chats(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    preferences = Preferences(SHORT, file)
+    file.write_text("[presets.exact]\ntemperature = 0\n")
+    assert preferences.use_preset("exact") == {"temperature": 0.0}
+    assert preferences.use_preset("short")
+    file.write_text("[presets.exact]\ntemperature = 'hot'\n")
+    with pytest.raises(InvalidInput, match="line 2"):
+        preferences.use_preset("exact")

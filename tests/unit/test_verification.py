@@ -73,6 +73,7 @@ def test_an_answer_that_ends_inside_a_draft_keeps_what_came_before() -> None:
     batch.emit(6)
     batch.settle(held, len(PROMPT) + 1)
     assert batch.accepted == 1
+    assert batch.depth == 2
     assert held.tokens == [*PROMPT, 1]
 
 

@@ -1,6 +1,6 @@
 """Everything that can be done, in one table: keys, commands, palette and help come from it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from edgespec_tui.screens.chat import ChatScreen
 
 Run = Callable[["ChatScreen", str], Awaitable[None] | None]
+Choices = Callable[["ChatScreen", str], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """Something to do. `key` works everywhere, `own_key` on a message, `/word` in the composer.
 
-    `argument` names what a command takes, in brackets if it can do without; `shown` puts it into
-    the footer.
+    `argument` names what a command takes, in brackets if it can do without, and `choices` tells
+    what one that was begun can become; `shown` puts it into the footer.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Action:
     word: str = ""
     argument: str = ""
     shown: bool = False
+    choices: Choices = lambda _screen, _begun: ()
 
     @property
     def needs_argument(self) -> bool:
@@ -200,6 +202,7 @@ ACTIONS = (
         conversations.export,
         word="export",
         argument="FILE",
+        choices=conversations.files,
     ),
     Action(
         "import",
@@ -208,6 +211,7 @@ ACTIONS = (
         conversations.import_,
         word="import",
         argument="FILE",
+        choices=conversations.files,
     ),
     Action(
         "open",
@@ -249,6 +253,7 @@ ACTIONS = (
         views.theme,
         word="theme",
         argument="[NAME]",
+        choices=views.themes,
     ),
     Action(
         "settings",
@@ -265,6 +270,7 @@ ACTIONS = (
         views.key,
         word="key",
         argument="ACTION [KEYS]",
+        choices=views.keys,
     ),
     Action(
         "preset",
@@ -273,6 +279,7 @@ ACTIONS = (
         conversations.preset,
         word="preset",
         argument="[NAME]",
+        choices=conversations.presets,
     ),
     Action(
         "models",

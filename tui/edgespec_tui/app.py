@@ -63,7 +63,7 @@ class ChatApp(App[None]):
 
     def on_mount(self) -> None:
         endings.listen(self._end)
-        self.set_keymap(keys.keymap(self.settings.keys))
+        self.set_keymap(keys.bindings(self.settings.keys))
         self.push_screen(ChatScreen(self.store))
         self.call_after_refresh(self._begin)
         self.set_interval(0.1, self._look)
@@ -124,7 +124,7 @@ class ChatApp(App[None]):
         config.save_key(config.file(), name, wanted)
         own |= {name: wanted} if wanted else {}
         self.preferences.settings = replace(self.settings, keys=own)
-        self.set_keymap(keys.keymap(own))
+        self.set_keymap(keys.bindings(own))
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):
                 screen.entry.use(keys.keymap(own))
@@ -137,6 +137,21 @@ class ChatApp(App[None]):
         self.ended_by = number
         self.close()
         self.exit()
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C where there is nothing to copy: whoever presses it wants to stop or to leave."""
+        named = {name: keys.named(its) for name, its in keys.keymap(self.settings.keys).items()}
+        self.notify(
+            f"{named['stop']} stops an answer, {named['quit']} leaves; nothing is lost",
+            markup=False,
+        )
+
+    def action_explain(self) -> None:
+        """Open the help on the focused part."""
+        from edgespec_tui.screens.help import HelpScreen, about
+
+        keymap = keys.keymap(self.settings.keys)
+        self.push_screen(HelpScreen(about(self.focused or self.screen), keymap))
 
     async def action_quit(self) -> None:
         """Leave: what was written is saved, what runs is stopped."""

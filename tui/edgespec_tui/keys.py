@@ -19,6 +19,8 @@ _USUAL = {
     "send": SEND,
     "newline": NEWLINE,
 }
+BACK = "back"
+"""What Esc does where there is nothing to stop; it goes along with no other key."""
 _KEYS = re.compile(r"[a-z0-9_]+(\+[a-z0-9_]+)*(,[a-z0-9_]+(\+[a-z0-9_]+)*)*")
 _NAMES = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
 
@@ -26,6 +28,11 @@ _NAMES = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
 def keymap(own: Mapping[str, str]) -> dict[str, str]:
     """The keys of everything that has some; `own` are those that the user chose."""
     return {**_USUAL, **own}
+
+
+def bindings(own: Mapping[str, str]) -> dict[str, str]:
+    """`keymap`, as Textual wants it: of two bindings of a key it forgets the one without a name."""
+    return {BACK: "escape", **keymap(own)}
 
 
 def check(name: str, keys: str, own: Mapping[str, str]) -> None:
@@ -42,6 +49,12 @@ def check(name: str, keys: str, own: Mapping[str, str]) -> None:
         alike = name.endswith(ON_MESSAGE) == other.endswith(ON_MESSAGE)
         if other != name and alike and set(keys.split(",")) & set(taken.split(",")):
             raise InvalidInput(f"{keys} is a key of {other}", f"/key {other} gives it another")
+
+
+def check_all(own: Mapping[str, str]) -> None:
+    """Raise InvalidInput unless all keys that the user chose can be had beside each other."""
+    for name, wanted in own.items():
+        check(name, wanted, {other: its for other, its in own.items() if other != name})
 
 
 def named(keys: str) -> str:

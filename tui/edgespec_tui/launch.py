@@ -5,11 +5,11 @@ import os
 import sys
 from threading import Thread
 
-from edgespec import paths
+from edgespec import config, paths
 from edgespec.cli.diagnostics import logged
 from edgespec.cli.interrupts import ENDINGS, Interrupted
 from edgespec.config import Settings
-from edgespec.errors import ExitCode
+from edgespec.errors import ExitCode, InvalidInput
 from edgespec.store.store import Store
 
 _PATIENCE = 0.5
@@ -22,11 +22,14 @@ def run(settings: Settings, stop: tuple[str, ...] = ()) -> None:
     leave soon, the process ends without it. Everything has been saved by then.
     """
     gc.disable()  # Until the first picture, of which collecting would be a tenth of the time.
-    from edgespec_tui import endings
+    from edgespec_tui import endings, keys
     from edgespec_tui.app import ChatApp
 
+    try:
+        keys.check_all(settings.keys)
+    except InvalidInput as error:
+        raise InvalidInput(f"{config.file()}: [keys] {error.what}", error.hint) from error
     endings.give_back_terminal()
-
     with Store(paths.data_dir() / "conversations.db") as store:
         app = ChatApp(settings, store, stop)
         app.run()

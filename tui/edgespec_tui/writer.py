@@ -37,6 +37,8 @@ class Writer:
     def __init__(self, pace: Pace, tell: Callable[[str], None]) -> None:
         self.live: Live | None = None
         """The numbers of the answer that is being written, or was last."""
+        self.conversation: int | None = None
+        """That of the answer."""
         self._pace = pace
         self._tell = tell
         self._job: _Job | None = None
@@ -64,6 +66,7 @@ class Writer:
         self.live = Live(time.monotonic(), runs=begun_runs(question.begun, view.message.facts))
         answering = Answering(loaded.engine, loaded.form, question, loaded.keeper)
         view.runs = self.live.runs
+        self.conversation = talk.id
         self._job = _Job(answering, talk, view, self.live)
 
     def attach(self, view: AnswerView) -> None:

@@ -1,7 +1,8 @@
 """The conversations that are kept, the same that the screen has."""
 
+from edgespec.attachments import files
 from edgespec.cli import diagnostics
-from edgespec.cli.plain.commands import Command, files
+from edgespec.cli.plain.commands import Command
 from edgespec.cli.plain.conversation import Conversation
 from edgespec.cli.plain.messages import tell
 from edgespec.errors import InvalidInput

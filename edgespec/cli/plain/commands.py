@@ -65,8 +65,3 @@ class Commands:
             command = self._commands.get(head[1:]) if head.startswith("/") else None
             words = list(command.choices(word)) if command else []
         return [choice for choice in words if choice.startswith(word)]
-
-
-def files(word: str) -> list[str]:
-    """The files and folders that `word` can become."""
-    return [mention[1:].strip('"') for mention in completions(f"@{word}")]

@@ -75,6 +75,15 @@ def test_search_finds_words_and_beginnings_and_titles(store: Store) -> None:
     assert "cat purrs loudly" in store.summaries("purrs")[0].excerpt
 
 
+def test_scripts_without_spaces_are_searched_within(store: Store) -> None:
+    talk(store, "How wide is 日本語のテキスト?", "文字の幅は二つ分です。")
+    thai = talk(store, "ข้อความภาษาไทย 100%")
+    assert [summary.excerpt for summary in store.summaries("テキスト")] == ["…is 日本語のテキスト?"]
+    assert len(store.summaries("日本 wide")) == 1
+    assert store.summaries("日本 文字") == []
+    assert [summary.id for summary in store.summaries("ภาษา 100")] == [thai]
+
+
 @pytest.mark.parametrize("query", ['"', "*", "AND", "a OR", "NEAR(", "'; --", "\x00", "-x", "{a}"])
 def test_no_query_breaks_the_search(store: Store, query: str) -> None:
     talk(store, "something else entirely")

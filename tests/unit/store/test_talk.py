@@ -46,6 +46,12 @@ def test_a_long_first_message_gives_a_short_title(store: Store) -> None:
     assert len(talk.title) <= 60
 
 
+def test_what_a_message_attaches_is_not_in_the_title(store: Store) -> None:
+    talk = Talk(store)
+    talk.say("See @notes.md\nplease\n\nnotes.md:\n\n```md\nRemember.\n```", None)
+    assert talk.title == "See @notes.md please"
+
+
 def test_what_is_written_is_on_disk_once_it_is_saved(store: Store) -> None:
     talk = Talk(store)
     said = talk.say("Question", None)

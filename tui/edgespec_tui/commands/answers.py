@@ -38,7 +38,8 @@ def edit(screen: "ChatScreen", _: str) -> None:
     message = screen.focused_message
     if message is None or message.role is not Role.USER:
         message = _last(screen, Role.USER)
-    screen.edit(message)
+    screen.entry.edit(message)
+    screen.say("Enter sends it beside the old one; Esc leaves it")
 
 
 async def previous(screen: "ChatScreen", _: str) -> None:

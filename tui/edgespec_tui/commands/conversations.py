@@ -1,7 +1,9 @@
 """Actions on whole conversations."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from edgespec import attachments
 from edgespec.errors import InvalidInput
 from edgespec.preferences import told
 from edgespec.store.exchange import read, write
@@ -27,7 +29,19 @@ async def delete(screen: "ChatScreen", _: str) -> None:
     """Delete the conversation that is shown."""
     if screen.talk.id is None:
         raise InvalidInput("nothing was said yet")
-    await screen.delete(screen.talk.id)
+    await remove(screen, screen.talk.id)
+
+
+async def remove(screen: "ChatScreen", conversation: int) -> None:
+    """Delete a conversation; another one is begun if it is the one shown."""
+    running = screen.writer.talk
+    if running and running.id == conversation:
+        raise InvalidInput("an answer is being written there", "Esc stops it")
+    screen.store.delete(conversation)
+    if conversation == screen.talk.id:
+        await screen.open(None)
+    screen.refresh_titles()
+    screen.say("deleted; /undo brings it back")
 
 
 async def undo(screen: "ChatScreen", _: str) -> None:
@@ -51,6 +65,16 @@ def preset(screen: "ChatScreen", name: str) -> None:
     if "system" in chosen:
         screen.talk.set_system(chosen["system"])
     screen.say(told(name, chosen))
+
+
+def presets(screen: "ChatScreen", _begun: str) -> Iterable[str]:
+    """What the user's presets are called."""
+    return screen.chat_app.settings.presets
+
+
+def files(_screen: "ChatScreen", begun: str) -> Iterable[str]:
+    """The files and folders that a name can become."""
+    return attachments.files(begun)
 
 
 def export(screen: "ChatScreen", name: str) -> None:

@@ -1,5 +1,6 @@
 """Actions on what is shown, and on how."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from edgespec.errors import EdgespecError, InvalidInput
@@ -10,7 +11,14 @@ if TYPE_CHECKING:
 
 def chats(screen: "ChatScreen", _: str) -> None:
     """Show or hide the list of conversations."""
-    screen.toggle_sidebar()
+    from edgespec_tui.widgets.sidebar import Sidebar
+
+    sidebar = screen.query_one(Sidebar)
+    if sidebar.display:
+        sidebar.hide()
+        screen.action_focus_composer()
+    else:
+        sidebar.show(screen.talk.id)
 
 
 def thought(screen: "ChatScreen", _: str) -> None:
@@ -49,15 +57,12 @@ def palette(screen: "ChatScreen", _: str) -> None:
 
 def show_help(screen: "ChatScreen", _: str) -> None:
     """Open the help on the focused part."""
-    from edgespec_tui.keys import keymap
-    from edgespec_tui.screens.help import HelpScreen
-
-    screen.app.push_screen(HelpScreen(_about(screen), keymap(screen.chat_app.settings.keys)))
+    screen.chat_app.action_explain()
 
 
 def theme(screen: "ChatScreen", name: str) -> None:
     """Change the colours, for good."""
-    names = sorted(screen.chat_app.available_themes)
+    names = list(themes(screen, ""))
     if not name:
         name = names[(names.index(screen.app.theme) + 1) % len(names)]
     if name not in names:
@@ -65,6 +70,11 @@ def theme(screen: "ChatScreen", name: str) -> None:
     screen.app.theme = name
     screen.chat_app.change(theme=name)
     screen.say(f"theme {name}")
+
+
+def themes(screen: "ChatScreen", _begun: str) -> Iterable[str]:
+    """What the themes are called."""
+    return sorted(screen.chat_app.available_themes)
 
 
 def settings(screen: "ChatScreen", _: str) -> None:
@@ -84,9 +94,16 @@ def key(screen: "ChatScreen", argument: str) -> None:
     """Give an action other keys, or its usual ones."""
     from edgespec_tui.keys import keymap, named
 
-    name, _, keys = argument.partition(" ")
-    screen.chat_app.change_key(name, keys.replace(" ", ""))
+    name, _, wanted = argument.partition(" ")
+    screen.chat_app.change_key(name, wanted.replace(" ", ""))
     screen.say(f"{name}: {named(keymap(screen.chat_app.settings.keys)[name])}")
+
+
+def keys(_screen: "ChatScreen", _begun: str) -> Iterable[str]:
+    """What has keys."""
+    from edgespec_tui.keys import keymap
+
+    return keymap({})
 
 
 def models(screen: "ChatScreen", name: str) -> None:
@@ -149,13 +166,3 @@ def _change(screen: "ChatScreen", changes: dict[str, Any]) -> None:
         screen.chat_app.change(**changes)
     except EdgespecError as error:
         screen.complain(error)
-
-
-def _about(screen: "ChatScreen") -> str:
-    """The help text of the focused widget, or of what it is part of."""
-    widget: Any = screen.focused
-    while widget is not None:
-        if text := getattr(widget, "HELP", None):
-            return "\n".join(line.strip() for line in text.splitlines())
-        widget = widget.parent
-    return ""

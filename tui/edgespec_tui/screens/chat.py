@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Footer
 
 from edgespec.clippings import BlockCursor
 from edgespec.errors import EdgespecError, InvalidInput
@@ -16,7 +16,8 @@ from edgespec.store.store import Store
 from edgespec.store.talk import Talk
 from edgespec_tui.actions import BY_ID, Action, screen_bindings
 from edgespec_tui.answering import Question
-from edgespec_tui.keys import keymap
+from edgespec_tui.commands.conversations import remove
+from edgespec_tui.keys import BACK, keymap
 from edgespec_tui.loading import Loaded
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.answer import AnswerView
@@ -40,7 +41,7 @@ class ChatScreen(Screen[None]):
 
     BINDINGS = [
         *screen_bindings(),
-        Binding("escape", "focus_composer", "Back", show=False),
+        Binding("escape", "focus_composer", "Back", id=BACK, show=False),
     ]
 
     def __init__(self, store: Store) -> None:
@@ -49,7 +50,6 @@ class ChatScreen(Screen[None]):
         self.talk = Talk(store)
         self.writer = Writer(Pace(self.chat_app.settings.refresh), self.say)
         self._waiting: StoredMessage | None = None
-        self._edited: StoredMessage | None = None
         self.blocks = BlockCursor()
         self._remembered: tuple[int | None, str] = (None, "")
 
@@ -101,7 +101,8 @@ class ChatScreen(Screen[None]):
             self.talk = running
         else:
             self.talk = Talk(self.store, conversation, self.chat_app.settings.system)
-        self._edited = self._waiting = None
+        self._waiting = None
+        self.entry.leave_edit()
         await self.show_path()
         self.entry.composer.remember(self.store.said(200))
         self.action_focus_composer()
@@ -135,23 +136,6 @@ class ChatScreen(Screen[None]):
         self.writer.begin(loaded, asked, self.talk, view)
         self.refresh_bindings()
 
-    def edit(self, message: StoredMessage) -> None:
-        """Let the user write `message` anew."""
-        self._edited = message
-        self.entry.put(message.text)
-        self.say("Enter sends it beside the old one; Esc leaves it")
-
-    async def delete(self, conversation: int) -> None:
-        """Delete a conversation; another one is begun if it is the one shown."""
-        running = self.writer.talk
-        if running and running.id == conversation:
-            raise InvalidInput("an answer is being written there", "Esc stops it")
-        self.store.delete(conversation)
-        if conversation == self.talk.id:
-            await self.open(None)
-        self.refresh_titles()
-        self.say("deleted; /undo brings it back")
-
     def say(self, text: str) -> None:
         """Tell the user something for a moment."""
         self.notify(text, markup=False, timeout=4)
@@ -166,25 +150,6 @@ class ChatScreen(Screen[None]):
         sidebar = self.query_one(Sidebar)
         if sidebar.display:
             sidebar.reload(self.talk.id)
-
-    def toggle_sidebar(self) -> None:
-        """Show or hide the list of conversations."""
-        sidebar = self.query_one(Sidebar)
-        self._show_sidebar(not sidebar.display)
-        if sidebar.display:
-            sidebar.reload(self.talk.id)
-            sidebar.query_one(Input).focus()
-        else:
-            self.action_focus_composer()
-
-    def _leave_edit(self) -> None:
-        if self._edited:
-            self._edited = None
-            self.entry.composer.set("")
-
-    def _show_sidebar(self, shown: bool) -> None:
-        self.query_one(Sidebar).display = shown
-        self.set_class(shown, "-chats")
 
     # What Textual calls.
 
@@ -213,10 +178,14 @@ class ChatScreen(Screen[None]):
     def action_focus_composer(self) -> None:
         """Go back to where the user types."""
         if self.has_class("-narrow"):
-            self._show_sidebar(False)
+            self.query_one(Sidebar).hide()
         if self.entry.composer.has_focus:
-            self._leave_edit()
+            self.entry.leave_edit()
         self.entry.composer.focus()
+
+    def action_page(self, by: int) -> None:
+        """Scroll the conversation by a screenful."""
+        self.query_one(Transcript).page(by)
 
     def action_focus_message(self, by: int) -> None:
         """Go to the message `by` places on; past the last one is the composer."""
@@ -239,32 +208,40 @@ class ChatScreen(Screen[None]):
     @on(Entry.Said)
     async def _said(self, event: Entry.Said) -> None:
         if self.writer.busy:
-            self.entry.put(event.text)
+            self.entry.take_back(event)
             self.say("an answer is being written; Esc stops it")
         else:
-            await self._ask(event.text)
+            await self._ask(event)
 
     @on(Entry.Commanded)
     async def _commanded(self, event: Entry.Commanded) -> None:
         if event.action:
             await self.do(event.action, event.argument)
         else:
+            self.entry.put(f"{event.word} {event.argument}".rstrip())
             self.complain(InvalidInput(f"there is no command {event.word}", "/ lists them"))
 
     @on(Sidebar.Opened)
     async def _opened(self, event: Sidebar.Opened) -> None:
         await self.open(event.conversation)
 
+    @on(Sidebar.Renamed)
+    async def _renamed(self, event: Sidebar.Renamed) -> None:
+        await self.open(event.conversation)
+        self.entry.put(f"/rename {self.talk.title}")
+
     @on(Sidebar.Deleted)
     async def _deleted(self, event: Sidebar.Deleted) -> None:
         try:
-            await self.delete(event.conversation)
+            await remove(self, event.conversation)
         except EdgespecError as error:
             self.complain(error)
 
-    async def _ask(self, text: str) -> None:
-        edited, self._edited = self._edited, None
-        question = self.talk.say(text, edited.parent) if edited else self.talk.ask(text)
+    async def _ask(self, said: Entry.Said) -> None:
+        if said.edited:
+            question = self.talk.say(said.text, said.edited.parent)
+        else:
+            question = self.talk.ask(said.text)
         self._remember()
         await self.show_path()
         self.entry.composer.remember(self.store.said(200))
@@ -300,9 +277,9 @@ class ChatScreen(Screen[None]):
         elif app.loaded is None and app.loading:
             line.show_loading(app.loading.what, app.loading.fraction)
         elif app.loaded:
-            live = self.writer.live
+            here = self.writer.busy or self.writer.conversation == self.talk.id
             state = "writing" if self.writer.busy else "ready"
-            line.show(state, live, live.position if live else 0, app.loaded.engine.n_ctx)
+            line.show(state, self.writer.live if here else None, app.loaded.engine.n_ctx)
 
     async def do(self, action: Action, argument: str = "") -> None:
         """Do something; say so if it is not possible."""

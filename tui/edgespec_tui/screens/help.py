@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
@@ -18,7 +19,7 @@ _NOTE = "Single keys work on a message: Shift+Tab goes there. Commands are typed
 class HelpScreen(ModalScreen[None]):
     """Closed by the key that opened it, or Esc."""
 
-    BINDINGS = [Binding("escape,f1,q", "dismiss", "Close")]
+    BINDINGS = [Binding("escape,q", "dismiss", "Close"), Binding("f1", "dismiss", id="help")]
 
     def __init__(self, about: str, keymap: Mapping[str, str]) -> None:
         super().__init__()
@@ -39,6 +40,15 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
+
+
+def about(node: DOMNode | None) -> str:
+    """The help text of a widget, or of what it is part of."""
+    while node is not None:
+        if text := getattr(node, "HELP", None):
+            return "\n".join(line.strip() for line in text.splitlines())
+        node = node.parent
+    return ""
 
 
 def _ways(action: Action, keymap: Mapping[str, str]) -> Content:

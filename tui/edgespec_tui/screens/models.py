@@ -25,7 +25,18 @@ class ModelsScreen(ModalScreen[str]):
     What begins with hf: and is not complete here is to be pulled.
     """
 
-    BINDINGS = [Binding("escape,f3", "dismiss", "Close")]
+    HELP = """
+    ## Models
+
+    **Enter** loads the highlighted model and goes on with the conversation; one marked **↓** is
+    pulled first, while you chat. **Tab** goes to the line below, which takes a file, a folder or a
+    name of the Hub. The speeds are those of its last answer here, and those that a plan predicts.
+    """
+    BINDINGS = [
+        Binding("escape", "dismiss", "Close"),
+        Binding("f3", "dismiss", id="models"),
+        Binding("f1", "app.explain", id="help"),
+    ]
 
     def __init__(self, current: str, speed_of: Callable[[str], float | None]) -> None:
         super().__init__()

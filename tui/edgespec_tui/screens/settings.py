@@ -19,7 +19,18 @@ from edgespec.errors import EdgespecError, InvalidInput
 class SettingsScreen(ModalScreen[dict[str, Any]]):
     """Returns what was changed. What cannot be used is explained below its line and not kept."""
 
-    BINDINGS = [Binding("escape,f2", "close", "Close")]
+    HELP = """
+    ## Settings
+
+    **Tab**, **Enter** and **Shift+Tab** go from line to line, **Esc** keeps what was changed and
+    closes. What concerns the model loads it again. Presets are sections of the file,
+    **[presets.NAME]**; **/preset NAME** uses one. **/key** gives an action other keys.
+    """
+    BINDINGS = [
+        Binding("escape", "close", "Close"),
+        Binding("f2", "close", id="settings"),
+        Binding("f1", "app.explain", id="help"),
+    ]
 
     def __init__(self, settings: Settings, themes: list[str]) -> None:
         super().__init__()
@@ -39,7 +50,8 @@ class SettingsScreen(ModalScreen[dict[str, Any]]):
                     section = item.metadata["section"]
                     yield Label(section.capitalize(), classes="section")
                 yield SettingRow(name, _shown(getattr(self._settings, name)), self._themes)
-            yield Static(printable(f"kept in {config.file()}"), classes="note", markup=False)
+            kept = f"kept in {config.file()}, where presets are, too; /key changes keys"
+            yield Static(printable(kept), classes="note", markup=False)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

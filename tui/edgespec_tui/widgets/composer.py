@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual import events
+from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -26,9 +27,14 @@ class Composer(TextArea):
     ## Your message
 
     **Enter** sends it; **Ctrl+J**, **Shift+Enter** or **Alt+Enter** begin a new line. **Up** in the
-    first line brings back what you sent before. Pasting never sends. A message that begins with
-    **/** is a command.
+    first line brings back what you sent before, **PgUp** and **PgDn** scroll the conversation.
+    Pasting never sends. A message that begins with **/** is a command.
     """
+
+    BINDINGS = [
+        Binding("pageup", "screen.page(-1)", "Scroll up", show=False),
+        Binding("pagedown", "screen.page(1)", "Scroll down", show=False),
+    ]
 
     @dataclass
     class Submitted(Message):
@@ -86,7 +92,7 @@ class Composer(TextArea):
         result = self.insert(self._mark(text) if len(text) >= _LARGE else printable(text))
         self.move_cursor(result.end_location)
 
-    def _submit(self) -> None:
+    def submit(self) -> None:
         """Send the text, unless there is none."""
         if text := self.content.strip():
             self.set("")
@@ -104,7 +110,7 @@ class Composer(TextArea):
         if self.completing and event.key in ("up", "down", "tab", "enter", "escape"):
             self.post_message(self.Choose(event.key))
         elif event.key in self._send:
-            self._submit()
+            self.submit()
         elif event.key in self._newline:
             self._replace_via_keyboard("\n", *self.selection)
         elif event.key == "up" and first and self._at + 1 < len(self._history):

@@ -1,8 +1,9 @@
 """The place for input: the composer, and what may complete what is typed there."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,9 +15,13 @@ from textual.widgets import TextArea
 from edgespec.attachments import describe, expand, mentioned
 from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
+from edgespec.store.records import StoredMessage
 from edgespec_tui.actions import BY_WORD, Action
 from edgespec_tui.widgets.composer import Composer
 from edgespec_tui.widgets.suggestions import Suggestions, suggest
+
+if TYPE_CHECKING:
+    from edgespec_tui.screens.chat import ChatScreen
 
 
 class Entry(Vertical):
@@ -24,9 +29,10 @@ class Entry(Vertical):
 
     @dataclass
     class Said(Message):
-        """The user sends a message."""
+        """The user sends a message, beside the one that is `edited`, if any."""
 
         text: str
+        edited: StoredMessage | None = None
 
     @dataclass
     class Commanded(Message):
@@ -35,6 +41,11 @@ class Entry(Vertical):
         word: str
         action: Action | None
         argument: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._edited: StoredMessage | None = None
+        self._set_aside = ""
 
     def compose(self) -> ComposeResult:
         yield Suggestions()
@@ -64,20 +75,46 @@ class Entry(Vertical):
         self.composer.add(text)
         self.composer.focus()
 
+    def edit(self, message: StoredMessage) -> None:
+        """Let the user write `message` anew; what is typed there waits until that is done."""
+        if self._edited is None:
+            self._set_aside = self.text
+        self._edited = message
+        self.put(message.text)
+
+    def leave_edit(self, since: str = "") -> None:
+        """Nothing is edited any more: what waited is there again, before what was typed `since`."""
+        if self._edited:
+            self._edited = None
+            self.composer.set(self._set_aside + since)
+
+    def take_back(self, said: "Entry.Said") -> None:
+        """What cannot be sent now is typed again."""
+        if said.edited:
+            self.edit(said.edited)
+        self.put(said.text)
+
     @on(TextArea.Changed)
     @on(TextArea.SelectionChanged)
     def _typed(self) -> None:
         composer = self.composer
         row, column = composer.cursor_location
         before = composer.document.get_line(row)[:column]
-        found = suggest(composer.text, before)
+        found = suggest(composer.text, before, self._choices)
         composer.completing = self.query_one(Suggestions).offer(found)
         self._show_cost(composer.text)
+
+    def _choices(self, action: Action, begun: str) -> Iterable[str]:
+        return action.choices(cast("ChatScreen", self.screen), begun)
 
     @on(Composer.Choose)
     def _chosen(self, event: Composer.Choose) -> None:
         event.stop()
         offered = self.query_one(Suggestions)
+        if not offered.display:  # What was typed since fits nothing any more.
+            if event.key == "enter":
+                self.composer.submit()
+            return
         if event.key in ("up", "down"):
             offered.move(1 if event.key == "down" else -1)
             return
@@ -97,13 +134,16 @@ class Entry(Vertical):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         event.stop()
-        word, _, argument = event.text.partition(" ")
+        word, *rest = event.text.split(maxsplit=1)
         if re.fullmatch("/[a-z]*", word):
-            action = BY_WORD.get(word[1:])
-            self.post_message(self.Commanded(word, action, argument.strip()))
+            self.post_message(self.Commanded(word, BY_WORD.get(word[1:]), "".join(rest)))
             return
         try:
-            self.post_message(self.Said(expand(event.text)))
+            text = expand(event.text)
         except InvalidInput as error:
             self.put(event.text)
             self.notify(str(error), severity="error", markup=False)
+            return
+        edited = self._edited
+        self.leave_edit(since=self.text)
+        self.post_message(self.Said(text, edited))

@@ -34,9 +34,11 @@ class Hardware(Static):
         super().__init__()
         self.display = False
         self.border_title = "Hardware"
+        self._live: Live | None = None
 
     def show(self, live: Live | None) -> None:
         """Draw what is known of an answer."""
+        self._live = live
         if live is None or not live.timeline.rounds:
             self.update(_idle(live))
             return
@@ -53,6 +55,10 @@ class Hardware(Static):
             _sources(live, width),
         ]
         self.update(Content("\n").join(rows), layout=False)
+
+    def on_resize(self) -> None:
+        """The picture is as wide as the panel."""
+        self.show(self._live)
 
 
 def _idle(live: Live | None) -> Content:

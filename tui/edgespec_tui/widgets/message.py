@@ -1,5 +1,6 @@
 """One message of the conversation, whoever said it."""
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -7,6 +8,15 @@ from textual.widgets import Static
 
 from edgespec.store.records import StoredMessage
 from edgespec_tui.actions import message_bindings
+
+
+class Place(Static):
+    """Which of a message's alternatives it is, as in ‹ 2/3 ›; a click on an arrow shows another."""
+
+    def on_click(self, event: events.Click) -> None:
+        """A click is as good as the key."""
+        way = "previous" if event.x < self.size.width / 2 else "next"
+        self.screen.call_later(self.screen.run_action, f"do('{way}')")
 
 
 class MessageView(Vertical, can_focus=True):
@@ -33,12 +43,12 @@ class MessageView(Vertical, can_focus=True):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="head"):
             yield Static(self._speaker, classes="speaker", markup=False)
-            yield Static(self._alternatives(), classes="place", markup=False)
+            yield Place(self._alternatives(), classes="place", markup=False)
 
     def show_place(self, place: tuple[int, int]) -> None:
         """Tell which alternative this is."""
         self._place = place
-        self.query_one(".place", Static).update(self._alternatives())
+        self.query_one(Place).update(self._alternatives())
 
     def _alternatives(self) -> str:
         at, count = self._place

@@ -1,15 +1,18 @@
 """What may complete what is being typed: commands, or files to attach."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from edgespec.attachments import completions
+from edgespec.attachments import begun, completions
 from edgespec.cli.output import printable
-from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.actions import ACTIONS, BY_WORD, Action
+
+Choices = Callable[[Action, str], Iterable[str]]
+"""What an action's argument that was begun can become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,25 @@ class Suggestions(OptionList, can_focus=False):
         return self._offered[self.highlighted or 0]
 
 
-def suggest(text: str, before: str) -> list[Suggestion]:
+def suggest(text: str, before: str, choices: Choices) -> list[Suggestion]:
     """What fits `text`, of which `before` is the line up to the cursor."""
-    word = before.split(" ")[-1]
-    if word.startswith("@"):
-        found = [mention for mention in completions(word) if mention != word]
-        return [
-            Suggestion(word, mention, Content.styled(printable(mention), "$primary"))
-            for mention in found
-        ]
+    if mention := begun(before):
+        return _words(mention, completions(mention))
+    word, space, argument = text.partition(" ")
+    if space and word[:1] == "/" and text == before:
+        action = BY_WORD.get(word[1:])
+        words = choices(action, argument) if action else ()
+        return _words(argument, [each for each in words if each.startswith(argument)])
     return [
         Suggestion(text, f"/{action.word} ", _label(action), action) for action in matching(text)
     ]
+
+
+def _words(typed: str, words: Sequence[str]) -> list[Suggestion]:
+    """`words` in place of what was typed; none if it is one of them already."""
+    if typed in words:
+        return []
+    return [Suggestion(typed, word, Content.styled(printable(word), "$primary")) for word in words]
 
 
 def matching(text: str) -> list[Action]:

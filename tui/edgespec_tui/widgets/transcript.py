@@ -99,6 +99,10 @@ class Transcript(VerticalScroll, can_focus=False):
             self._growing_up = True
             self.call_after_refresh(self.show_earlier)
 
+    def page(self, by: int) -> None:
+        """Scroll by a screenful."""
+        self.scroll_relative(y=by * self.scrollable_content_region.height, animate=False)
+
     async def show_earlier(self) -> None:
         """Mount the messages before those that are shown, without moving what is seen."""
         if self.is_vertical_scroll_end:  # A layout has moved it, and not the user.
