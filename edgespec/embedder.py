@@ -112,6 +112,11 @@ class Embedder:
     ) -> None:
         self.close()
 
+    @property
+    def lost(self) -> bool:
+        """Never: it needs nothing but the processor."""
+        return False
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """The vectors of `texts`, shape (len(texts), dimensions), each of length one.
 

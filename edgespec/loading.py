@@ -137,19 +137,23 @@ class _Loader:
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
+        placement = place(question, options.pins, known)
         failed: list[Placement] = []
         while True:
-            placement = place(question, options.pins, known, failed)
             self._try()
             try:
                 return self._load(question, placement, known.cpus)
-            except (ModelFileError, NotEnoughMemory, BackendError):
+            except (ModelFileError, NotEnoughMemory, BackendError) as error:
                 if self._stopped or not placement.devices:
                     raise
-            self._stack.close()
-            failed.append(placement)
-            refused = " and ".join(sorted(placement.devices))
-            self._tell(f"{refused} failed, trying the next plan", 0.0)
+                self._stack.close()
+                failed.append(placement)
+                refused = " and ".join(sorted(placement.devices))
+                self._tell(f"{refused} failed, trying the next plan", 0.0)
+                try:
+                    placement = place(question, options.pins, known, failed)
+                except NotEnoughMemory:
+                    raise error from None
 
     def _try(self) -> None:
         """Find out elsewhere what would end this process."""

@@ -5,12 +5,13 @@ import ipaddress
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
 from edgespec.errors import EdgespecError
 from edgespec.server import limits
-from edgespec.server.app import App
+from edgespec.server.app import App, OnFailure
 
 _BACKLOG = 512
 _DRAIN = 60
@@ -66,4 +67,13 @@ def serve(app: App, listener: socket.socket, doors: Doors) -> None:
         h11_max_incomplete_event_size=limits.MAX_HEADERS,
         timeout_graceful_shutdown=_DRAIN,
     )
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    asyncio.run(_serve(uvicorn.Server(config), listener, app.on_failure))
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, on_failure: OnFailure) -> None:
+    def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        on_failure(context.get("exception") or RuntimeError(context["message"]))
+
+    # As when the system has no more files for who connects.
+    asyncio.get_running_loop().set_exception_handler(failed)
+    await server.serve(sockets=[listener])

@@ -17,6 +17,7 @@ from edgespec.errors import BackendUnavailable, InvalidInput
 from edgespec_backends.llamacpp import rpc
 from edgespec_backends.llamacpp.ggml import function
 from tests.cli.process import COMMAND, ENDLESS, PATIENCE, edgespec, environment
+from tests.server.process import KEY, serving
 
 pytestmark = pytest.mark.native
 PLAIN = ("--threads", "1", "-t", "0", "--seed", "1")
@@ -33,13 +34,17 @@ def has_rpc() -> bool:
 needs_rpc = pytest.mark.skipif(not has_rpc(), reason="this build of llama.cpp has no RPC backend")
 
 
-class Worker:
-    """`edgespec worker` on a port of its own."""
+def _free() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+
+class Worker:
+    """`edgespec worker`, on a port of its own unless `endpoint` names one."""
+
+    def __init__(self, endpoint: str = "") -> None:
+        self.endpoint = endpoint or _free()
         self.process = subprocess.Popen(
             [*COMMAND, "worker", "--listen", self.endpoint, "--threads", "1"],
             env=environment(),
@@ -160,6 +165,29 @@ def test_a_worker_lost_in_a_batch_is_one_line(worker: Worker, tmp_path: Path) ->
     assert len(stderr.splitlines()) == 1
     assert edgespec(*command).returncode == 0
     assert [row for row, _, _ in texts(output)] == list(range(8))
+
+
+@needs_rpc
+def test_a_server_comes_back_with_its_worker(worker: Worker, tmp_path: Path) -> None:
+    options = ("--api-key", KEY, "--no-speculate", *worker.options)
+    asked = {"model": "nano", "prompt": "def main():", "max_tokens": 12, "temperature": 0}
+    with serving(tmp_path, tmp_path, *options) as server:
+        before = server.ask("/v1/completions", asked)
+        assert before[0] == 200
+        worker.end(signal.SIGKILL)
+        for _ in range(2):  # Who finds out, and who comes while there is no worker.
+            status, reply = server.ask("/v1/completions", asked)
+            assert status == 503
+            assert "see whether edgespec worker still runs there" in reply["error"]["message"]
+        other = Worker(worker.endpoint)
+        with other.process:
+            after = server.ask("/v1/completions", asked)
+            assert after[1]["choices"] == before[1]["choices"]
+            assert server.stop() == 0
+            other.process.kill()
+        said = [line for line in server.log.read_text().splitlines() if "are lost" in line]
+        assert len(said) == 1
+        assert "nano is loaded anew for the next request" in said[0]
 
 
 @needs_rpc
