@@ -58,7 +58,8 @@ class LoadOptions:
     `n_ctx` tokens of context (0 = the model's own, but at most 8192), `threads` for the target
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
-    would, `kv_type` is the type of the target's cache. `calibrate` measures the machine again,
+    would, a `placement` takes its place as far as it can be had; `kv_type` is the type of the
+    target's cache. `calibrate` measures the machine again,
     whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
     drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
     one sequence all the same. A `copied` target has memory of its own, near the processors of this
@@ -70,6 +71,7 @@ class LoadOptions:
     draft_length: int = 0
     speculate: bool = True
     pins: Pins = field(default_factory=Pins)
+    placement: Placement | None = None
     kv_type: str = "f16"
     calibrate: bool = False
     sequences: int = 1
@@ -137,7 +139,7 @@ class _Loader:
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs)
-        placement = place(question, options.pins, known)
+        placement = options.placement or place(question, options.pins, known)
         failed: list[Placement] = []
         while True:
             self._try()

@@ -29,8 +29,8 @@ class Dispatcher:
     A single answer runs on the engine, whose drafter works beside the target. When a second one
     comes, the engine's context is lent to a batcher, which goes on where the engine was; when one
     is left, the engine goes on where the batcher was. What is emitted depends on neither. Others
-    that wait for `turns` get one between two steps. If a device is lost, `on_loss` is told why, once,
-    and all is over here.
+    that wait for `turns` get one between two steps. If a device is lost, `on_loss` is told why, and
+    all is over here.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ _NO_EFFECT = (
 """Members that do not change what a local model answers."""
 _REFUSED = {"background": False, "store": False, "truncation": "disabled"}
 """Members that cannot be honoured, unless they have this value, which asks for nothing."""
-_TOLD = {
+_TOLD: Mapping[str, Any] = {
     "instructions": None,
     "max_output_tokens": None,
     "metadata": {},

@@ -16,8 +16,9 @@ from edgespec.sources.suffix import SuffixMatch
 
 
 class Served:
-    """Owns `parts`. `width` answers at a time, `waiting` more may wait; `on_loss` is told if that is
-    over because a device is gone.
+    """Owns `parts`. `width` answers at a time, `waiting` more may wait.
+
+    `on_loss` is told if that is over because a device is gone.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""JSON on its way to a client: replies, events of a stream, and what is said instead of an answer."""
+"""JSON on its way to a client: replies, events, and what is said instead of an answer."""
 
 import json
 from collections.abc import Mapping

@@ -17,7 +17,6 @@ from edgespec.errors import BackendUnavailable, InvalidInput
 from edgespec_backends.llamacpp import rpc
 from edgespec_backends.llamacpp.ggml import function
 from tests.cli.process import COMMAND, ENDLESS, PATIENCE, edgespec, environment
-from tests.server.process import KEY, serving
 
 pytestmark = pytest.mark.native
 PLAIN = ("--threads", "1", "-t", "0", "--seed", "1")
@@ -165,29 +164,6 @@ def test_a_worker_lost_in_a_batch_is_one_line(worker: Worker, tmp_path: Path) ->
     assert len(stderr.splitlines()) == 1
     assert edgespec(*command).returncode == 0
     assert [row for row, _, _ in texts(output)] == list(range(8))
-
-
-@needs_rpc
-def test_a_server_comes_back_with_its_worker(worker: Worker, tmp_path: Path) -> None:
-    options = ("--api-key", KEY, "--no-speculate", *worker.options)
-    asked = {"model": "nano", "prompt": "def main():", "max_tokens": 12, "temperature": 0}
-    with serving(tmp_path, tmp_path, *options) as server:
-        before = server.ask("/v1/completions", asked)
-        assert before[0] == 200
-        worker.end(signal.SIGKILL)
-        for _ in range(2):  # Who finds out, and who comes while there is no worker.
-            status, reply = server.ask("/v1/completions", asked)
-            assert status == 503
-            assert "see whether edgespec worker still runs there" in reply["error"]["message"]
-        other = Worker(worker.endpoint)
-        with other.process:
-            after = server.ask("/v1/completions", asked)
-            assert after[1]["choices"] == before[1]["choices"]
-            assert server.stop() == 0
-            other.process.kill()
-        said = [line for line in server.log.read_text().splitlines() if "are lost" in line]
-        assert len(said) == 1
-        assert "nano is loaded anew for the next request" in said[0]
 
 
 @needs_rpc

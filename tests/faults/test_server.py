@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
 
+from tests.backends.test_rpc import Worker, needs_rpc
 from tests.cli.process import ENDLESS, PATIENCE
 from tests.faults import surroundings as around
 from tests.faults.matrix import Cell, cell
@@ -83,12 +84,41 @@ def _answers_anew(url: str) -> bool:
 
 
 @pytest.mark.skipif(not around.can_mount(), reason="no namespaces here")
-def test_a_home_that_cannot_be_written(
-    edgespec_home: Path, record: Record, tmp_path: Path
-) -> None:
+def test_a_home_that_cannot_be_written(edgespec_home: Path, record: Record, tmp_path: Path) -> None:
     edgespec_home.mkdir()
     done = around.run("serve", "--port", "0", *PLAIN, around=around.read_only(edgespec_home))
     assert done.returncode == 1
     assert "Read-only file system; give one with --api-key" in done.stderr
     assert done.stderr.count("\n") == 1
     record(cell("read-only home", "serve", done, "nothing listens", tmp_path))
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    with made.process:
+        yield made
+        made.process.kill()
+
+
+@needs_rpc
+def test_a_worker_that_goes_away(worker: Worker, record: Record, tmp_path: Path) -> None:
+    """Layers of the target are there."""
+    asked = {**ASKED, "temperature": 0}
+    with serving(tmp_path, tmp_path, *OPEN, *worker.options) as server:
+        before = server.ask("/v1/completions", asked)
+        assert before[0] == 200
+        worker.end(signal.SIGKILL)
+        for _ in range(2):  # Who finds out, and who comes while there is no worker.
+            status, reply = server.ask("/v1/completions", asked)
+            assert status == 503
+            assert "see whether edgespec worker still runs there" in reply["error"]["message"]
+        again = Worker(worker.endpoint)
+        with again.process:
+            after = server.ask("/v1/completions", asked)
+            assert after[1]["choices"] == before[1]["choices"]
+            assert server.stop() == 0
+            again.process.kill()
+        said = last_line(server).replace(worker.endpoint, "…")
+    then = "status 503 as long as it is gone; the same text once it is back"
+    record(Cell("device disappears", "of a server's target, on a worker", 0, said, then))

@@ -10,7 +10,7 @@ from edgespec.store.store import Store
 from tests.cli.process import Terminal, environment
 from tests.faults import surroundings as around
 from tests.faults.matrix import Cell, cell
-from tests.faults.stages import PLAIN, REPOSITORY
+from tests.faults.stages import PLAIN, REPOSITORY, Stage
 from tests.hubserver import HubServer
 
 pytestmark = pytest.mark.native
@@ -72,6 +72,12 @@ def test_a_full_disk_while_downloading(
     [part] = (edgespec_home / "models" / ".partial").glob("*.part")
     assert part.stat().st_size == 700_000
     assert around.run("pull", REPOSITORY, variables=variables).returncode == 0
+
+
+def test_a_full_disk_under_a_batch(at: dict[str, Stage], see: Callable[..., None]) -> None:
+    done = around.run(*at["batch"].arguments, before=around.largest_file(2000))
+    refuses(done, 1, "File too large")
+    see("full disk", "batch", done, at["batch"].check(b""))
 
 
 def last_line(done: around.Done) -> around.Done:

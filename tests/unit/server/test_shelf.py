@@ -26,7 +26,8 @@ def shelf() -> Shelf[Book]:
 async def used(on: Shelf[Book]) -> Book:
     """What is there for who asks; nobody gets what is lost or closed."""
     async with on.use("one") as book:
-        assert not (book.lost or book.closed)
+        assert not book.lost
+        assert not book.closed
         return book
 
 
@@ -50,7 +51,8 @@ def test_whoever_uses_what_is_lost_is_waited_for() -> None:
             next_one = asyncio.ensure_future(used(on))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            assert not (next_one.done() or first.closed)
+            assert not next_one.done()
+            assert not first.closed
         assert await next_one is not first
         assert first.closed
 
