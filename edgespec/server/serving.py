@@ -16,6 +16,9 @@ from edgespec.server.app import App, OnFailure
 _BACKLOG = 512
 _DRAIN = 60
 """Seconds for what is under way to be finished; then it is broken off."""
+_KEEP = 75
+"""Seconds that a connection may rest: longer than clients let it, or the next request would meet a
+server that just hangs up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def serve(app: App, listener: socket.socket, doors: Doors) -> None:
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=limits.MAX_HEADERS,
+        timeout_keep_alive=_KEEP,
         timeout_graceful_shutdown=_DRAIN,
     )
     asyncio.run(_serve(uvicorn.Server(config), listener, app.on_failure))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgespec.store.store import Store
@@ -101,6 +102,26 @@ def test_a_full_disk_in_a_chat(see: Callable[..., None], edgespec_home: Path) ->
     with Store(file) as store:
         assert len(store.load(1)) == 2
     see("full disk", "chat (piped)", done, "it keeps nothing; earlier conversations are whole")
+
+
+def test_a_full_disk_under_the_whole_screen(record: Record, edgespec_home: Path) -> None:
+    arguments = [one for one in CHAT if one != "--plain"]
+    file = edgespec_home / "data" / "conversations.db"
+    with Terminal(*arguments, TERM="xterm-256color") as chat:
+        chat.until("lists the commands")
+        chat.type("def main():\r")
+        chat.until("tok/s")
+        psutil.Process(chat.process.pid).rlimit(psutil.RLIMIT_FSIZE, (0, 0))
+        chat.type("why?\r")
+        code, shown = chat.finish()
+    [said] = [line for line in shown.splitlines() if "edgespec: error: " in line]
+    said = said[said.index("edgespec: error: ") :]
+    assert f"{file} cannot be used" in said
+    assert code == 1
+    with Store(file) as store:
+        assert len(store.load(1)) == 2
+    then = "the terminal is as before, all that was answered is kept"
+    record(Cell("full disk", "chat", code, said.replace(str(file), "…"), then))
 
 
 @needs_mounts
