@@ -105,6 +105,8 @@ def _logprobs(fields: Fields) -> int | None:
         if one not in _INCLUDED:
             raise Fault(f"include can only hold {' and '.join(_INCLUDED)}", fields.at("include"))
     count = fields.integer("top_logprobs", 0, MOST_LOGPROBS)
+    if count is not None and _LOGPROBS not in included:
+        raise Fault(f"top_logprobs needs {_LOGPROBS} in include", fields.at("top_logprobs"))
     return (count or 0) if _LOGPROBS in included else None
 
 

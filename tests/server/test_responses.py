@@ -207,6 +207,7 @@ def test_tools_are_called_and_answered(client: openai.OpenAI) -> None:
         ({"truncation": "auto"}, "truncation"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
+        ({"top_logprobs": 1}, "top_logprobs"),
         ({"include": ["file_search_call.results"]}, "include"),
         ({"input": []}, "input"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input.0.type"),
