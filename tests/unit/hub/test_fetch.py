@@ -6,11 +6,12 @@ from pathlib import Path
 from threading import Event, Thread, Timer
 
 import pytest
+from filelock import FileLock
 
 from edgespec.errors import Cancelled, DownloadFailed, EdgespecError, ModelUnavailable
 from edgespec.hub.client import Hub, RemoteFile
 from edgespec.hub.fetch import Fetch, Job
-from edgespec.hub.part import Part, part_path
+from edgespec.hub.part import Part, lock_path, part_path
 from edgespec.hub.patience import KEPT
 from edgespec.hub.progress import State
 from edgespec.hub.stream import _check_redirect
@@ -265,3 +266,25 @@ def test_what_cannot_be_written_is_told_with_its_place(
         assert said.endswith(f"some and pull it again; {KEPT}")
     else:
         assert said == words.format(what, fetching.models)
+
+
+def test_what_is_told_while_a_file_comes(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgespec.hub.fetch._INTERVAL", 0.0)
+    fetching.run()
+    *coming, last = fetching.told
+    assert {(state, note) for state, _, note in coming} == {(State.FETCHING, "")}
+    counts = [done for _, done, _ in coming]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, len(fetching.data))
+    assert last == (State.DONE, len(fetching.data), "")
+
+
+def test_who_is_to_stop_stops_also_while_another_one_fetches(fetching: Fetching) -> None:
+    fetching.stop.set()
+    assert fetching.fails(Cancelled) == f"stopped; {KEPT}"
+    fetching.told.clear()
+    with FileLock(lock_path(fetching.models, fetching._file.sha256)):
+        assert fetching.fails(Cancelled) == f"stopped; {KEPT}"
+    assert fetching.told == [(State.WAITING, 0, "another edgespec is fetching it")]
