@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgespec.api.completion import Completion as Completion
     from edgespec.api.model import Model as Model
     from edgespec.api.model import load as load
+    from edgespec.api.plan import plan as plan
     from edgespec.api.rows import RowAnswer as RowAnswer
     from edgespec.api.settings import Options as Options
     from edgespec.embedder import Embedder as Embedder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edgespec.events import Token as Token
     from edgespec.messages import Message as Message
     from edgespec.messages import Role as Role
+    from edgespec.placement.records import Plan as Plan
 
 _MODULES = {
     "Chat": "api.chat",
@@ -33,12 +35,14 @@ _MODULES = {
     "Message": "messages",
     "Model": "api.model",
     "Options": "api.settings",
+    "Plan": "placement.records",
     "Role": "messages",
     "RowAnswer": "api.rows",
     "Stats": "events",
     "Token": "events",
     "load": "api.model",
     "load_embedder": "embedder",
+    "plan": "api.plan",
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec import catalog, cpu_sets, headers, lost_pages, memory, priority, trial
+from edgespec.embedding import Embedding, EmbeddingContext
 from edgespec.errors import (
     BackendError,
     ContextOverflow,
@@ -20,7 +21,7 @@ from edgespec.errors import (
 )
 from edgespec.gguf_header import GgufHeader, read_header
 from edgespec.pooling import embeds, splits
-from edgespec.protocols import Embedding, EmbeddingContext, ModelOptions, Row, backend
+from edgespec.protocols import ModelOptions, Row, backend
 from edgespec.topology import detect
 
 Vectors = NDArray[np.float32]
@@ -110,6 +111,11 @@ class Embedder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def lost(self) -> bool:
+        """Never: it needs nothing but the processor."""
+        return False
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """The vectors of `texts`, shape (len(texts), dimensions), each of length one.

@@ -78,6 +78,13 @@ class BackendError(EdgespecError):
     """The engine failed while running."""
 
 
+class DeviceLost(BackendError):
+    """A device is gone, and what was loaded there with it; all has to be loaded anew.
+
+    Whoever had it can only be closed.
+    """
+
+
 class NothingAllowed(BackendError):
     """No token may come next, by the grammar and the bias of a request."""
 

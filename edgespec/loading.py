@@ -29,6 +29,7 @@ from edgespec.gguf_header import read_header
 from edgespec.measuring import Measuring
 from edgespec.parts import Parts
 from edgespec.placement import ask
+from edgespec.placement.choose import attending
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.place import place
 from edgespec.placement.question import Question
@@ -59,10 +60,10 @@ class LoadOptions:
     `n_ctx` tokens of context (0 = the model's own, but at most 8192), `threads` for the target
     (0 = as many as are fastest, by measurement), `draft_length` tokens in every round (0 = as many
     as pay, by measurement); without `speculate` nothing is drafted. `pins` decide what the plan
-    would, `kv_type` is the type of the target's cache, `attention` one of attention.KINDS.
-    `calibrate` measures the machine again, whatever is known of it. With several `sequences` both
-    contexts hold so many answers at a time; drafters that cannot are left out, unless some answers
-    will be `alone`. Recurrent targets have
+    would, a `placement` takes its place as far as it can be had; `kv_type` is the type of the
+    target's cache, `attention` one of attention.KINDS. `calibrate` measures the machine again,
+    whatever is known of it. With several `sequences` both contexts hold so many answers at a time;
+    drafters that cannot are left out, unless some answers will be `alone`. Recurrent targets have
     one sequence all the same. A `copied` target has memory of its own, near the processors of this
     process.
     """
@@ -72,6 +73,7 @@ class LoadOptions:
     draft_length: int = 0
     speculate: bool = True
     pins: Pins = field(default_factory=Pins)
+    placement: Placement | None = None
     kv_type: str = "f16"
     attention: str = AUTO
     calibrate: bool = False
@@ -141,19 +143,26 @@ class _Loader:
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
         known = ask.known(self._pair, options.threads, question.outputs, self._attention(question))
+        given = options.placement
+        placement = (
+            attending(given, known.attention) if given else place(question, options.pins, known)
+        )
         failed: list[Placement] = []
         while True:
-            placement = place(question, options.pins, known, failed)
             self._try()
             try:
                 return self._load(question, placement, known.cpus)
-            except (ModelFileError, NotEnoughMemory, BackendError):
+            except (ModelFileError, NotEnoughMemory, BackendError) as error:
                 if self._stopped or not placement.devices:
                     raise
-            self._stack.close()
-            failed.append(placement)
-            refused = " and ".join(sorted(placement.devices))
-            self._tell(f"{refused} failed, trying the next plan", 0.0)
+                self._stack.close()
+                failed.append(placement)
+                refused = " and ".join(sorted(placement.devices))
+                self._tell(f"{refused} failed, trying the next plan", 0.0)
+                try:
+                    placement = place(question, options.pins, known, failed)
+                except NotEnoughMemory:
+                    raise error from None
 
     def _attention(self, question: Question) -> Attention:
         """How the target attends, measured first if that is not known of this machine."""

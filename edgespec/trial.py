@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgespec import measurements, own_files, paths
+from edgespec.embedding import Embedding
 from edgespec.errors import ModelFileError
 from edgespec.gguf_header import read_header
 from edgespec.pooling import embeds
-from edgespec.protocols import ContextOptions, Embedding, ModelOptions, Row, backend
+from edgespec.protocols import ContextOptions, ModelOptions, Row, backend
 
 _CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
 _GLANCE = 0.05

@@ -24,6 +24,7 @@ from edgespec.matchmaking import best_pair
 from edgespec.messages import Message
 from edgespec.parts import Parts
 from edgespec.placement.enumerate import Pins
+from edgespec.placement.records import Plan
 from edgespec.sources.suffix import SuffixMatch
 
 
@@ -41,6 +42,7 @@ def load(
     drafter_device: str | None = None,
     kv_type: str = "f16",
     attention: str = "auto",
+    plan: Plan | None = None,
     on_progress: OnProgress | None = None,
     on_note: OnNote = lambda text: None,
 ) -> "Model":
@@ -49,8 +51,9 @@ def load(
     `model` and `drafter` are names of the catalogue or files; without them it is the nano pair, or
     the model's own drafter. `context` is in tokens, 0 the model's own (at most 8192). `threads`
     and `draft_length` 0 are what measurement says. `parallel` is how many rows `Model.batch` can
-    answer at a time. `device`, `gpu_layers`, `drafter_device`, `kv_type` and
-    `attention` pin parts of the plan.
+    answer at a time. `device`, `gpu_layers`, `drafter_device`, `kv_type` and `attention` pin parts
+    of the plan; a `plan` that was made for the pair stands in for all but `attention`, and for
+    `context`.
     `on_progress` is called with what is going on and its fraction done, and stops the loading by
     returning False; `on_note` with what the user should know of the pair, also later.
 
@@ -59,14 +62,15 @@ def load(
     common with the target, InvalidInput for an option that cannot be used.
     """
     pair = best_pair(model, drafter, speculate=speculate)
-    pins = Pins(device, gpu_layers, drafter_device)
+    placement = plan.chosen.option.placement if plan else None
     options = LoadOptions(
-        n_ctx=context,
+        n_ctx=placement.n_ctx if placement else context,
         threads=threads,
         draft_length=draft_length,
         speculate=speculate,
-        pins=pins,
-        kv_type=kv_type,
+        pins=Pins(device, gpu_layers, drafter_device),
+        placement=placement,
+        kv_type=placement.kv_type if placement else kv_type,
         attention=attention,
         sequences=max(parallel, 1),
         alone=True,

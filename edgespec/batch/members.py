@@ -1,6 +1,6 @@
-"""What both JSON formats write alike: messages and the bias of single tokens."""
+"""What JSON formats write alike: messages, calls of tools and the bias of single tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -36,48 +36,62 @@ def logit_bias(fields: Fields, settings: Settings) -> Settings:
     return settings.with_sampling("logit_bias", bias, fields.at("logit_bias"))
 
 
-def _message(turn: Fields) -> Message:
+def role_of(turn: Fields) -> Role:
+    """Who says a message. Raises Fault."""
     turn.require("role")
     role = turn.text("role") or ""
     if role not in _ROLES:
         raise Fault(f"role is {role[:20]!r}; it must be {', '.join(_ROLES)}", turn.at("role"))
-    calls = tuple(map(_call, turn.objects("tool_calls") or ())) if role == Role.ASSISTANT else ()
+    return _ROLES[role]
+
+
+def text_of(fields: Fields, name: str, kinds: Sequence[str]) -> str:
+    """A member that is text, or a list of parts of these kinds of text. Raises Fault."""
+    content = fields.value(name, str, list) or ""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for index, part in enumerate(content):
+        place = (*fields.at(name), index)
+        if not (isinstance(part, dict) and part.get("type") in kinds):
+            raise Fault(f"only parts of type {' or '.join(kinds)} can be read", place)
+        if not isinstance(part.get("text"), str):
+            raise Fault(f"a part of type {part['type']} needs its text", place)
+        texts.append(part["text"])
+    return "".join(texts)
+
+
+def function_of(fields: Fields) -> Mapping[str, Any]:
+    """The function that a call names, and its arguments, given as JSON text. Raises Fault."""
+    fields.require("name")
+    name, arguments = fields.text("name"), fields.value("arguments", str, dict) or {}
+    if isinstance(arguments, str):
+        try:
+            arguments = parse_object(arguments)
+        except Fault as fault:
+            raise Fault(f"arguments: {fault.message}", fields.at("arguments")) from None
+    return {"name": name, "arguments": arguments}
+
+
+def _message(turn: Fields) -> Message:
+    role = role_of(turn)
+    calls = tuple(map(_call, turn.objects("tool_calls") or ())) if role is Role.ASSISTANT else ()
     if not calls:
         turn.require("content")
-    content = turn.value("content", str, list) or ""
-    if isinstance(content, list):
-        content = _joined(turn, content)
-    call_id = turn.text("tool_call_id") or "" if role == Role.TOOL else ""
+    content = text_of(turn, "content", ("text",))
+    call_id = turn.text("tool_call_id") or "" if role is Role.TOOL else ""
     turn.ignore(["name", "refusal"])
     turn.finish()
-    return Message(_ROLES[role], content, calls, call_id)
+    return Message(role, content, calls, call_id)
 
 
 def _call(call: Fields) -> Mapping[str, Any]:
     call.require("function")
     function = call.object("function")
     assert function is not None
-    function.require("name")
-    name, arguments = function.text("name"), function.value("arguments", str, dict) or {}
-    if isinstance(arguments, str):
-        try:
-            arguments = parse_object(arguments)
-        except Fault as fault:
-            raise Fault(f"arguments: {fault.message}", function.at("arguments")) from None
+    named = function_of(function)
     identity = call.text("id") or ""
     call.ignore(["type", "index"])
     call.finish()
     function.finish()
-    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _joined(turn: Fields, parts: list[Any]) -> str:
-    texts = []
-    for index, part in enumerate(parts):
-        place = (*turn.at("content"), index)
-        if not (isinstance(part, dict) and part.get("type") == "text"):
-            raise Fault("only parts of type text can be read", place)
-        if not isinstance(part.get("text"), str):
-            raise Fault("a part of type text needs its text", place)
-        texts.append(part["text"])
-    return "".join(texts)
+    return {"id": identity, "type": "function", "function": named}

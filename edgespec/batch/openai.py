@@ -13,7 +13,7 @@ from edgespec.batch.strict_json import Fault, Path, parse_object
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 
-_MOST_TOKENS = 2**31 - 1
+MOST_TOKENS = 2**31 - 1
 _SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "min_p")
 _NO_EFFECT = (
     "metadata",
@@ -88,16 +88,21 @@ def _refuse(body: Fields) -> None:
             raise Fault(f"{name} is not possible here", body.at(name))
 
 
-def _settings(body: Fields, settings: Settings) -> Settings:
+def sampled(body: Fields, settings: Settings) -> Settings:
+    """With a request's own way of choosing tokens. Raises Fault."""
     for name in _SAMPLING:
         if (value := body.number(name)) is not None:
             settings = settings.with_sampling(name, float(value), body.at(name))
     for name in ("top_k", "seed"):
         if (whole := body.integer(name, 0, 2**63)) is not None:
             settings = settings.with_sampling(name, whole, body.at(name))
-    settings = _response_format(body, logit_bias(body, settings))
-    newer = body.integer("max_completion_tokens", 1, _MOST_TOKENS)
-    older = body.integer("max_tokens", 1, _MOST_TOKENS)
+    return logit_bias(body, settings)
+
+
+def _settings(body: Fields, settings: Settings) -> Settings:
+    settings = formed(body.object("response_format"), sampled(body, settings))
+    newer = body.integer("max_completion_tokens", 1, MOST_TOKENS)
+    older = body.integer("max_tokens", 1, MOST_TOKENS)
     return settings.replaced(
         max_tokens=newer if newer is not None else older,
         stop=body.strings("stop"),
@@ -116,8 +121,8 @@ def _best_of(body: Fields, settings: Settings) -> Settings:
     return replace(settings, samples=drawn, kept=settings.samples)
 
 
-def _response_format(body: Fields, settings: Settings) -> Settings:
-    wanted = body.object("response_format")
+def formed(wanted: Fields | None, settings: Settings, *, flat: bool = False) -> Settings:
+    """With the form of answers that is wanted, if any; `flat` if it holds its schema itself."""
     if wanted is None:
         return settings
     kind = wanted.text("type")
@@ -127,8 +132,9 @@ def _response_format(body: Fields, settings: Settings) -> Settings:
         return settings.shaped(None, json.dumps({"type": "object"}))
     if kind != "json_schema":
         raise Fault("type must be text, json_object or json_schema", wanted.at("type"))
-    wanted.require("json_schema")
-    described = wanted.object("json_schema")
+    if not flat:
+        wanted.require("json_schema")
+    described = wanted if flat else wanted.object("json_schema")
     assert described is not None
     described.require("schema")
     return settings.shaped(None, json.dumps(described.value("schema", dict)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edgespec.cli import diagnostics
-from edgespec.cli.interrupts import Interrupts
+from edgespec.cli.interrupts import ENDINGS, Interrupted, Interrupts
 from edgespec.cli.options import ENVIRONMENT, ModelSettings, model_options
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     _Loaded = TypeVar("_Loaded", bound=Loaded)
 
 _PORT = 8642
+_KNOWN = (signal.SIGINT, signal.SIGTERM)
+"""Signals that the server ends on by itself."""
 
 
 @click.command(context_settings=ENVIRONMENT)
@@ -97,7 +99,7 @@ def serve(
             stock.add(settings)
         _announce(", ".join(stock.names), listener, exposed=not is_loopback(host))
         with stock.opened() as app:
-            _until_ctrl_c(lambda: run(app, listener, doors))
+            _until_told(lambda: run(app, listener, doors))
 
 
 def _announce(names: str, listener: "socket", *, exposed: bool) -> None:
@@ -109,14 +111,24 @@ def _announce(names: str, listener: "socket", *, exposed: bool) -> None:
         )
 
 
-def _until_ctrl_c(run: Callable[[], None]) -> None:
-    """Run a server, which obeys SIGINT and SIGTERM and hands them on here once it is done."""
+def _until_told(run: Callable[[], None]) -> None:
+    """Run a server until it is told to end.
+
+    It obeys SIGINT and SIGTERM, and hands them on here once it is done.
+    """
     obeyed: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: obeyed.append(number))
+
+    def obey(number: int, _: object) -> None:
+        obeyed.append(number)
+        if number not in _KNOWN:
+            signal.raise_signal(signal.SIGTERM)
+
+    for number in {*_KNOWN, *ENDINGS}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, obey)
     run()
-    if signal.SIGINT in obeyed:
-        raise KeyboardInterrupt
+    if told := [number for number in obeyed if number != signal.SIGTERM]:
+        raise Interrupted(told[0])
 
 
 def _key() -> str:
@@ -182,7 +194,7 @@ class _Stock:
                 self._interrupts.check()
             answering = Shelf(self._answering, served)
             embeddings = Embeddings(Shelf(self._embedding, embedder), self._parallel + self._queue)
-            yield App(answering, embeddings, self._metrics, _failed)
+            yield App(answering, embeddings, self._metrics, _Failures())
 
     def _served(self, name: str, settings: ModelSettings) -> "Served":
         from edgespec.cli.session import open_parts
@@ -197,6 +209,7 @@ class _Stock:
             self._queue,
             self._metrics,
             self._turns,
+            lambda why: diagnostics.note(f"{why}; {name} is loaded anew for the next request"),
             speculate=not settings.no_speculate,
         )
 
@@ -208,8 +221,16 @@ def _first(loads: "Mapping[str, Callable[[], _Loaded]]", stack: ExitStack) -> "_
     return None
 
 
-def _failed(error: Exception) -> str:
-    """Log a failure that nobody foresaw; what to tell the client."""
-    known = diagnostics.logged(error)
-    diagnostics.error(known.what, known.hint)
-    return "an unexpected failure; the server's log has the details"
+class _Failures:
+    """Failures that nobody foresaw; one that goes on and on is said once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, error: Exception) -> str:
+        """Log one; what to tell the client."""
+        known = diagnostics.logged(error)
+        if str(known) != self._last:
+            diagnostics.error(known.what, known.hint)
+        self._last = str(known)
+        return "an unexpected failure; the server's log has the details"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgespec.server import limits
 from edgespec.server.metrics import Metrics
-from edgespec.server.writing import encode, failure
+from edgespec.server.wire import encode, failure
 
 _OPEN = ("/health",)
 """Paths that need no key."""

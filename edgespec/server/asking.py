@@ -2,13 +2,14 @@
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgespec.batch.fields import Fields
 from edgespec.batch.openai import request_row
 from edgespec.batch.rows import Row, Settings
-from edgespec.batch.strict_json import Fault
+from edgespec.batch.strict_json import Fault, Path
 from edgespec.sampling.params import SamplingParams
 from edgespec.server import limits
 from edgespec.server.tools import Tools, read_tools
@@ -27,8 +28,8 @@ _OWN = (
     "best_of",
 )
 """Members that the Batch API's rows do not have, or not in this way."""
-_MOST_LOGPROBS = {True: 5, False: 20}
-"""By whether it is a completion."""
+MOST_LOGPROBS = 20
+"""Of a chat; a completion has at most five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Asked:
 
     `include_usage` of a `stream` asks for a last chunk with the numbers of tokens, `logprobs` for
     each token's and that many others'. `client` is whom turns are counted for, if the body says.
+    `told` are members of the body that the reply repeats.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Asked:
     logprobs: int | None = None
     client: str = ""
     background: bool = False
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_asked(data: dict[str, Any], *, completion: bool) -> Asked:
@@ -59,8 +62,10 @@ def read_asked(data: dict[str, Any], *, completion: bool) -> Asked:
     background = rest.text("service_tier") == "flex"
     if completion:
         rest = _one_prompt(rest)
-    settings = _shaped(own, Settings(sampling=SamplingParams(seed=secrets.randbits(32))))
+    settings = shaped(own, Settings(sampling=SamplingParams(seed=secrets.randbits(32))))
     row = request_row(None, rest, settings, completion=completion)
+    if row.settings.json_schema is not None and "grammar" in own:
+        raise Fault("grammar and response_format exclude each other", own.at("grammar"))
     tools = Tools() if completion else read_tools(own)
     stream = own.flag("stream") or False
     include_usage = _usage(own)
@@ -69,11 +74,11 @@ def read_asked(data: dict[str, Any], *, completion: bool) -> Asked:
         raise Fault("best_of is not possible here", own.at("best_of"))
     own.finish()
     row = replace(row, tools=tools.shown, places={**row.places, "tools": ("tools",)})
-    _limit(row)
+    limit(row)
     return Asked(model, row, tools, stream, include_usage, logprobs, client, background)
 
 
-def _shaped(own: Fields, settings: Settings) -> Settings:
+def shaped(own: Fields, settings: Settings) -> Settings:
     """With what is edgespec's own way of shaping answers."""
     for name in ("typical_p", "repeat_penalty"):
         if (value := own.number(name)) is not None:
@@ -104,16 +109,15 @@ def _usage(own: Fields) -> bool:
 
 
 def _logprobs(own: Fields, *, completion: bool) -> int | None:
-    most = _MOST_LOGPROBS[completion]
     if completion:
-        return own.integer("logprobs", 0, most)
-    wanted, count = own.flag("logprobs"), own.integer("top_logprobs", 0, most)
+        return own.integer("logprobs", 0, 5)
+    wanted, count = own.flag("logprobs"), own.integer("top_logprobs", 0, MOST_LOGPROBS)
     if count is not None and not wanted:
         raise Fault("top_logprobs needs logprobs to be true", own.at("top_logprobs"))
     return (count or 0) if wanted else None
 
 
-def _limit(row: Row) -> None:
+def limit(row: Row) -> None:
     """Raise Fault for what would keep the server busy for nothing."""
     settings = row.settings
     size = len(row.prompt or "") + sum(len(message.content) for message in row.messages)
@@ -126,11 +130,11 @@ def _limit(row: Row) -> None:
         raise Fault(f"stop must be {most}", ("stop",))
     if settings.samples > limits.MAX_CHOICES:
         raise Fault(f"n is {settings.samples}; at most {limits.MAX_CHOICES} are possible", ("n",))
-    shapes = {
-        "grammar": settings.sampling.grammar or "",
-        "response_format": settings.json_schema or "",
-        "tools": json.dumps(row.tools),
+    shapes: dict[Path, str] = {
+        ("grammar",): settings.sampling.grammar or "",
+        row.places.get("schema", ()): settings.json_schema or "",
+        ("tools",): json.dumps(row.tools),
     }
-    for name, text in shapes.items():
+    for place, text in shapes.items():
         if len(text) > limits.MAX_GRAMMAR:
-            raise Fault(f"{name} has more than {limits.MAX_GRAMMAR} characters", (name,))
+            raise Fault(f"{place[0]} has more than {limits.MAX_GRAMMAR} characters", place)

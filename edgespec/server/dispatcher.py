@@ -1,6 +1,6 @@
 """Who answers: the engine what is alone, a batcher what is not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from threading import Condition, Thread
 
@@ -9,7 +9,7 @@ from edgespec.batch.batcher import Batcher
 from edgespec.batch.tasks import Answered, Outcome, Task
 from edgespec.batch.workers import batcher_of, shared_context
 from edgespec.engine import Engine
-from edgespec.errors import Aborted, InvalidInput, NothingAllowed
+from edgespec.errors import Aborted, DeviceLost, InvalidInput, NothingAllowed
 from edgespec.events import Finish, Notice, Round, Token
 from edgespec.parts import Parts
 from edgespec.protocols import OrderedContext
@@ -29,7 +29,8 @@ class Dispatcher:
     A single answer runs on the engine, whose drafter works beside the target. When a second one
     comes, the engine's context is lent to a batcher, which goes on where the engine was; when one
     is left, the engine goes on where the batcher was. What is emitted depends on neither. Others
-    that wait for `turns` get one between two steps.
+    that wait for `turns` get one between two steps. If a device is lost, `on_loss` is told why, and
+    all is over here.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Dispatcher:
         line: Line,
         metrics: Metrics,
         turns: Turns,
+        on_loss: Callable[[str], None],
         *,
         speculate: bool,
     ) -> None:
@@ -50,6 +52,7 @@ class Dispatcher:
         self._line = line
         self._metrics = metrics
         self._turns = turns
+        self._on_loss = on_loss
         self._speculate = speculate
         self._monitor = Condition()
         self._alone: Job | None = None
@@ -57,15 +60,22 @@ class Dispatcher:
         self._prompt = 0
         """Length of the prompt that the engine answered last."""
         self._active: list[Job] = []
-        self._closed = False
+        self._end: Broken | None = None
+        """Once all is over: what everybody is told."""
+        self._lost = False
         self._thread = Thread(target=self._run, name="edgespec-dispatcher", daemon=True)
         self._thread.start()
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is over because a device is gone."""
+        return self._lost
+
     def submit(self, job: Job) -> None:
-        """Take a job on. Raises LineFull; a closed dispatcher tells that it is closed."""
+        """Take a job on. Raises LineFull; once all is over, it is told so."""
         with self._monitor:
-            if self._closed:
-                job.tell(_STOPPED)
+            if self._end:
+                job.tell(self._end)
                 return
             self._line.add(job)
             if self._alone and self._joinable():
@@ -87,30 +97,41 @@ class Dispatcher:
     def close(self) -> None:
         """Break off what is under way. Idempotent."""
         with self._monitor:
-            self._closed = True
+            self._end = self._end or _STOPPED
             self._parts.context.abort()
             self._engine.abort()
             self._monitor.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._monitor:
-                self._monitor.wait_for(lambda: self._closed or len(self._line))
-                if self._closed:
-                    break
+        while (end := self._wait()) is None:
             try:
                 self._work()
+            except DeviceLost as error:
+                self._lose(str(error))
             except Exception as error:
                 # Whatever it was, it must not leave anybody waiting.
                 self._break_off(Broken(f"the engine failed: {error}"))
-        self._break_off(_STOPPED)
+        self._break_off(end)
+
+    def _wait(self) -> Broken | None:
+        """Wait for something to do. Once all is over: what everybody is told."""
+        with self._monitor:
+            self._monitor.wait_for(lambda: self._end or len(self._line))
+            return self._end
+
+    def _lose(self, why: str) -> None:
+        """End here, as a device did."""
+        with self._monitor:
+            self._lost = True
+            self._end = self._end or Broken(why, 503)
+        self._on_loss(why)
 
     def _work(self) -> None:
         """Answer until there is nothing left to do; batches of other processes rest meanwhile."""
         with priority.claimed(), self._turns:
             self._admit()
-            while self._active and not self._closed:
+            while self._active and not self._end:
                 if self._context and len(self._active) > 1:
                     self._together(self._context)
                 else:
@@ -173,7 +194,7 @@ class Dispatcher:
     def _goes_on(self, job: Job) -> bool:
         """Whether the job should be answered, and by itself."""
         with self._monitor:
-            return not (job.cancelled or self._closed or self._joinable())
+            return not (job.cancelled or self._end or self._joinable())
 
     def _together(self, context: OrderedContext) -> None:
         """Let a batcher answer, until one job is left at most."""
@@ -197,7 +218,7 @@ class Dispatcher:
         Of the only job that is left, as much as there is.
         """
         drafted = 0
-        while not self._closed:
+        while not self._end:
             self._drop(batcher, tasks)
             self._admit()
             for job in self._active:

@@ -24,7 +24,8 @@ def kept_key(folder: Path) -> tuple[str, Path]:
         key = file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise EdgespecError(f"the API key in {file} cannot be used: {reason}") from error
+        what = f"the API key in {file} cannot be used: {reason}"
+        raise EdgespecError(what, "give one with --api-key") from error
     if not key:
         raise EdgespecError(f"the API key in {file} is empty", "delete the file to get another one")
     return key, file

@@ -1,5 +1,6 @@
 """A model that is loaded and answers: what a request needs of it."""
 
+from collections.abc import Callable
 from threading import Lock
 
 from edgespec.batch.prepare import Preparer
@@ -15,7 +16,10 @@ from edgespec.sources.suffix import SuffixMatch
 
 
 class Served:
-    """Owns `parts`. `width` answers at a time, `waiting` more may wait."""
+    """Owns `parts`. `width` answers at a time, `waiting` more may wait.
+
+    `on_loss` is told if that is over because a device is gone.
+    """
 
     def __init__(
         self,
@@ -25,6 +29,7 @@ class Served:
         waiting: int,
         metrics: Metrics,
         turns: Turns,
+        on_loss: Callable[[str], None],
         *,
         speculate: bool,
     ) -> None:
@@ -34,10 +39,22 @@ class Served:
         self._engine = parts.engine([SuffixMatch()] if speculate else [], clock=turns.now)
         self._preparer = Preparer(parts.target, parts.n_ctx, speculate=speculate)
         self.dispatcher = Dispatcher(
-            parts, self._engine, width, Line(waiting), metrics, turns, speculate=speculate
+            parts,
+            self._engine,
+            width,
+            Line(waiting),
+            metrics,
+            turns,
+            on_loss,
+            speculate=speculate,
         )
         self._lock = Lock()
         self._closed = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether a device is gone that it needs; it can only be closed then, and loaded anew."""
+        return self.dispatcher.lost
 
     def requests(self, row: Row) -> list[Request]:
         """What to ask for a row, a request for each sample. Raises Fault."""

@@ -5,16 +5,20 @@ import ipaddress
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
 from edgespec.errors import EdgespecError
 from edgespec.server import limits
-from edgespec.server.app import App
+from edgespec.server.app import App, OnFailure
 
 _BACKLOG = 512
 _DRAIN = 60
 """Seconds for what is under way to be finished; then it is broken off."""
+_KEEP = 75
+"""Seconds that a connection may rest: longer than clients let it, or the next request would meet a
+server that just hangs up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,16 @@ def serve(app: App, listener: socket.socket, doors: Doors) -> None:
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=limits.MAX_HEADERS,
+        timeout_keep_alive=_KEEP,
         timeout_graceful_shutdown=_DRAIN,
     )
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    asyncio.run(_serve(uvicorn.Server(config), listener, app.on_failure))
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, on_failure: OnFailure) -> None:
+    def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        on_failure(context.get("exception") or RuntimeError(context["message"]))
+
+    # As when the system has no more files for who connects.
+    asyncio.get_running_loop().set_exception_handler(failed)
+    await server.serve(sockets=[listener])

@@ -13,6 +13,10 @@ class Loaded(Protocol):
 
     name: str
 
+    @property
+    def lost(self) -> bool:
+        """Whether something is gone that it needs; it can only be closed then, and loaded anew."""
+
     def close(self) -> None:
         """Free it."""
 
@@ -81,7 +85,7 @@ class Shelf(Generic[_Loaded]):
         if self._loading:  # Whoever asked for that one went away meanwhile.
             await asyncio.wait([self._loading])
             self._keep()
-        if self._loaded and self._loaded.name == name:
+        if self._loaded and self._loaded.name == name and not self._loaded.lost:
             return self._loaded
         await self._idle.wait()
         await self.close()

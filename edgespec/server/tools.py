@@ -88,40 +88,62 @@ class Calls:
         return held
 
 
-def read_tools(fields: Fields) -> Tools:
-    """The tools under "tools", and the choice among them. Raises Fault."""
+def read_tools(fields: Fields, *, flat: bool = False) -> Tools:
+    """The tools under "tools", and the choice among them. Raises Fault.
+
+    The members of a `flat` tool are those of its function.
+    """
     listed = fields.value("tools", list)
     choice = fields.value("tool_choice", str, dict)
-    tools = tuple(_tool(tool) for tool in fields.objects("tools") or ()) if listed else ()
+    read = _flat_tool if flat else _tool
+    tools = tuple(read(tool) for tool in fields.objects("tools") or ()) if listed else ()
     if choice in (None, "auto"):
         return Tools(tools)
     if choice == "none":
         return Tools()
-    wanted = _wanted(choice, fields)
+    wanted = _wanted(choice, fields, flat)
     forced = tuple(tool for tool in tools if wanted in (None, tool["function"]["name"]))
     if not forced:
         raise Fault("tool_choice asks for a tool that is not there", fields.at("tool_choice"))
     return Tools(tools, forced)
 
 
-def _wanted(choice: str | dict[str, Any], fields: Fields) -> str | None:
+def _wanted(choice: str | dict[str, Any], fields: Fields, flat: bool) -> str | None:
     """The name of the tool that has to be called, None for any."""
     if choice == "required":
         return None
-    function = choice.get("function") if isinstance(choice, dict) else None
+    function = choice.get("function") if isinstance(choice, dict) and not flat else choice
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):
-        known = 'none, auto, required or {"type": "function", "function": {"name": ...}}'
+        named = '"name": ...' if flat else '"function": {"name": ...}'
+        known = f'none, auto, required or {{"type": "function", {named}}}'
         raise Fault(f"tool_choice must be {known}", fields.at("tool_choice"))
     return name
 
 
 def _tool(tool: Fields) -> Mapping[str, Any]:
-    if tool.text("type") != "function":
-        raise Fault("only tools of type function can be called", tool.at("type"))
+    _require_function(tool)
     tool.require("function")
     function = tool.object("function")
     assert function is not None
+    _check(function)
+    tool.finish()
+    return tool.items()
+
+
+def _flat_tool(tool: Fields) -> Mapping[str, Any]:
+    _require_function(tool)
+    _check(tool)
+    function = {name: value for name, value in tool.items().items() if name != "type"}
+    return {"type": "function", "function": function}
+
+
+def _require_function(tool: Fields) -> None:
+    if tool.text("type") != "function":
+        raise Fault("only tools of type function can be called", tool.at("type"))
+
+
+def _check(function: Fields) -> None:
     function.require("name")
     if not _NAME.fullmatch(function.text("name") or ""):
         raise Fault("a tool's name has letters, digits, _ and -", function.at("name"))
@@ -129,8 +151,6 @@ def _tool(tool: Fields) -> Mapping[str, Any]:
     function.value("parameters", dict)
     function.flag("strict")
     function.finish()
-    tool.finish()
-    return tool.items()
 
 
 def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,75 +1,50 @@
-"""Answers as OpenAI's API writes them: whole, or in chunks."""
+"""Answers as chat and text completions write them: whole, or in chunks."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict
+from itertools import accumulate
+from typing import Any, Protocol
 
-from edgespec.batch.answers import REASONS
-from edgespec.events import Finish, Logprobs, Stats, Token
+from edgespec.events import Logprobs, Token
 from edgespec.server.asking import Asked
-from edgespec.server.job import Broken, News
-from edgespec.server.tools import Call, Calls
+from edgespec.server.choice import Choice, Piece
+from edgespec.server.tools import Call
+from edgespec.server.wire import failure, kind_of
+
+Spell = Callable[[int], bytes]
+"""Tells the bytes of a token."""
 
 
-@dataclass(slots=True)
-class Piece:
-    """What became certain of a choice at once."""
+class Writer(Protocol):
+    """Writes one reply, whose choices it is told of as they come."""
 
-    text: str = ""
-    calls: list[Call] = field(default_factory=list)
-    tokens: list[Token] = field(default_factory=list)
-    finish: str | None = None
+    end: bytes
+    """What goes behind the last event."""
 
+    def whole(self, choices: Sequence[Choice]) -> dict[str, Any]:
+        """The reply to who did not ask for a stream."""
 
-class Choice:
-    """One of the answers: its news, taken apart."""
+    def opening(self, count: int) -> list[dict[str, Any]]:
+        """The events that a stream of `count` choices opens with."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._calls = Calls() if asked.tools.shown else None
-        self.text = ""
-        self.tokens: list[Token] = []
-        self.called: list[Call] = []
-        self.reason: str | None = None
-        self.stats: Stats | None = None
-        self.broken: Broken | None = None
+    def chunks(self, index: int, choice: Choice, piece: Piece) -> list[dict[str, Any]]:
+        """The events for a piece, if it has anything to tell."""
 
-    def take(self, news: Sequence[News]) -> Piece:
-        """What is new."""
-        piece = Piece()
-        for one in news:
-            if isinstance(one, Broken):
-                self.broken = one
-                continue
-            text = one.piece
-            if self._calls:
-                text, calls = self._calls.push(one.piece)
-                piece.calls += calls
-                if isinstance(one, Finish):
-                    text += self._calls.finish()
-            piece.text += text
-            if isinstance(one, Finish):
-                self.stats = one.stats
-                called = self.called or piece.calls
-                piece.finish = "tool_calls" if called else REASONS[one.reason]
-            else:
-                piece.tokens.append(one)
-        self.text += piece.text
-        self.tokens += piece.tokens
-        self.called += piece.calls
-        self.reason = piece.finish
-        return piece
+    def closing(self, choices: Sequence[Choice]) -> list[dict[str, Any]]:
+        """The events that a stream closes with."""
 
 
-class Writer:
-    """Writes one reply. `spell` tells the bytes of a token."""
+class ChoicesWriter:
+    """Writes chat completions or, for a `completion`, those of a text; see Writer."""
 
-    def __init__(self, asked: Asked, spell: Callable[[int], bytes], *, completion: bool) -> None:
+    end = b"data: [DONE]\n\n"
+
+    def __init__(self, asked: Asked, spell: Spell, *, completion: bool) -> None:
         self._asked = asked
         self._completion = completion
-        self._spell = spell
+        self._spelling = Spelling(spell)
         kind = "text_completion" if completion else "chat.completion"
         self._head = {
             "id": f"{'cmpl' if completion else 'chatcmpl'}-{secrets.token_hex(12)}",
@@ -82,9 +57,7 @@ class Writer:
     def whole(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """The reply to who did not ask for a stream."""
         written = [self._whole(index, choice) for index, choice in enumerate(choices)]
-        stats = [asdict(choice.stats) for choice in choices if choice.stats]
-        seed = self._asked.row.settings.sampling.seed
-        own = {"seed": seed, "stats": stats}
+        own = own_members(self._asked, choices)
         return {**self._head, "choices": written, "usage": usage(choices), "edgespec": own}
 
     def opening(self, count: int) -> list[dict[str, Any]]:
@@ -94,20 +67,16 @@ class Writer:
         opened = {"delta": {"role": "assistant", "content": ""}}
         return [self._chunk(index, opened, None) for index in range(count)]
 
-    def chunk(self, index: int, choice: Choice, piece: Piece) -> dict[str, Any] | None:
-        """The chunk for a piece; None if it has nothing to tell."""
+    def chunks(self, index: int, choice: Choice, piece: Piece) -> list[dict[str, Any]]:
+        """The chunk for a piece, and what broke the answer off."""
+        chunks = []
         logprobs = self._logprobs(piece.tokens)
-        if not (piece.text or piece.calls or piece.finish or logprobs):
-            return None
-        if self._completion:
-            return self._chunk(index, {"text": piece.text, "logprobs": logprobs}, piece.finish)
-        delta: dict[str, Any] = {"content": piece.text} if piece.text else {}
-        if piece.calls:
-            before = len(choice.called) - len(piece.calls)
-            delta["tool_calls"] = [
-                {"index": before + number, **_call(call)} for number, call in enumerate(piece.calls)
-            ]
-        return self._chunk(index, {"delta": delta, "logprobs": logprobs}, piece.finish)
+        if piece.text or piece.calls or piece.finish or logprobs:
+            body = self._body(choice, piece) | {"logprobs": logprobs}
+            chunks.append(self._chunk(index, body, piece.finish))
+        if piece.broken:
+            chunks.append(failure(piece.broken.message, kind_of(piece.broken.status)))
+        return chunks
 
     def closing(self, choices: Sequence[Choice]) -> list[dict[str, Any]]:
         """The chunk with the numbers of tokens, if it is wanted."""
@@ -119,6 +88,17 @@ class Writer:
         choice = {"index": index, **body, "finish_reason": finish}
         chunk = {**self._head, "choices": [choice]}
         return {**chunk, "usage": None} if self._asked.include_usage else chunk
+
+    def _body(self, choice: Choice, piece: Piece) -> dict[str, Any]:
+        if self._completion:
+            return {"text": piece.text}
+        delta: dict[str, Any] = {"content": piece.text} if piece.text else {}
+        if piece.calls:
+            before = len(choice.called) - len(piece.calls)
+            delta["tool_calls"] = [
+                {"index": before + number, **_call(call)} for number, call in enumerate(piece.calls)
+            ]
+        return {"delta": delta}
 
     def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
         logprobs = self._logprobs(choice.tokens)
@@ -135,26 +115,39 @@ class Writer:
     def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
         if self._asked.logprobs is None or not tokens:
             return None
-        found = [(token.id, token.logprobs) for token in tokens if token.logprobs]
         if not self._completion:
-            return {"content": [self._entry(*entry) for entry in found], "refusal": None}
-        names = [self._name(token) for token, _ in found]
+            return {"content": self._spelling.entries(tokens), "refusal": None}
+        name = self._spelling.name
+        found = [(name(token.id), token.logprobs) for token in tokens if token.logprobs]
+        names = [spelt for spelt, _ in found]
         return {
             "tokens": names,
             "token_logprobs": [own.chosen for _, own in found],
-            "top_logprobs": [{self._name(i): value for i, value in own.top} for _, own in found],
-            "text_offset": [sum(map(len, names[:n])) for n in range(len(names))],
+            "top_logprobs": [{name(i): value for i, value in own.top} for _, own in found],
+            "text_offset": [*accumulate(map(len, names), initial=0)][:-1],
         }
+
+
+class Spelling:
+    """Tokens as text, with their logprobs."""
+
+    def __init__(self, spell: Spell) -> None:
+        self._spell = spell
+
+    def name(self, token: int) -> str:
+        """The text of a token."""
+        return self._spell(token).decode("utf-8", "replace")
+
+    def entries(self, tokens: Sequence[Token]) -> list[dict[str, Any]]:
+        """The logprobs of those tokens that have some."""
+        return [self._entry(token.id, token.logprobs) for token in tokens if token.logprobs]
 
     def _entry(self, token: int, own: Logprobs) -> dict[str, Any]:
         top = [self._spelt(other, value) for other, value in own.top]
         return {**self._spelt(token, own.chosen), "top_logprobs": top}
 
     def _spelt(self, token: int, value: float) -> dict[str, Any]:
-        return {"token": self._name(token), "bytes": list(self._spell(token)), "logprob": value}
-
-    def _name(self, token: int) -> str:
-        return self._spell(token).decode("utf-8", "replace")
+        return {"token": self.name(token), "bytes": list(self._spell(token)), "logprob": value}
 
 
 def usage(choices: Sequence[Choice]) -> dict[str, Any]:
@@ -171,19 +164,10 @@ def usage(choices: Sequence[Choice]) -> dict[str, Any]:
     }
 
 
-def failure(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
-    """What is said instead of an answer."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
-
-
-def encode(value: Any) -> bytes:
-    """JSON in UTF-8. Half a surrogate pair, which UTF-8 has not, stays escaped."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
-
-def event(value: Any) -> bytes:
-    """JSON as a server-sent event."""
-    return b"data: " + encode(value) + b"\n\n"
+def own_members(asked: Asked, choices: Sequence[Choice]) -> dict[str, Any]:
+    """What OpenAI's API has no place for: the seed, and what the answers cost."""
+    stats = [asdict(choice.stats) for choice in choices if choice.stats]
+    return {"seed": asked.row.settings.sampling.seed, "stats": stats}
 
 
 def _call(call: Call) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgespec
-from edgespec import Finish, Message, Role, Token
+from edgespec import Finish, Message, Role, Token, memory
 from edgespec.api.rows import Rows
 from edgespec.errors import BackendError, InvalidInput, ModelUnavailable
 from tests.cli.process import edgespec as command
@@ -168,4 +168,13 @@ def test_every_example_of_the_documentation_runs(
     for example in examples:
         exec(compile(example, "docs/api.md", "exec"), namespace)
         assert capsys.readouterr().out.strip()
-    assert len(examples) == 6
+    assert len(examples) == 7
+
+
+def test_a_model_is_loaded_by_its_plan() -> None:
+    plan = edgespec.plan(context=700, threads=1, kv_type="q8_0", speculate=False)
+    placement = plan.chosen.option.placement
+    assert (placement.n_ctx, placement.kv_type, placement.drafter) == (700, "q8_0", None)
+    assert plan.chosen.option.forecast.plain_rate > 0
+    with edgespec.load(plan=plan, threads=1, speculate=False) as model:
+        assert model.n_ctx == memory.rounded(700)

@@ -33,13 +33,17 @@ def has_rpc() -> bool:
 needs_rpc = pytest.mark.skipif(not has_rpc(), reason="this build of llama.cpp has no RPC backend")
 
 
-class Worker:
-    """`edgespec worker` on a port of its own."""
+def _free() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+
+class Worker:
+    """`edgespec worker`, on a port of its own unless `endpoint` names one."""
+
+    def __init__(self, endpoint: str = "") -> None:
+        self.endpoint = endpoint or _free()
         self.process = subprocess.Popen(
             [*COMMAND, "worker", "--listen", self.endpoint, "--threads", "1"],
             env=environment(),

@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgespec.store.store import Store
 from tests.cli.process import Terminal, environment
 from tests.faults import surroundings as around
 from tests.faults.matrix import Cell, cell
-from tests.faults.stages import PLAIN, REPOSITORY
+from tests.faults.stages import PLAIN, REPOSITORY, Stage
 from tests.hubserver import HubServer
 
 pytestmark = pytest.mark.native
@@ -74,6 +75,12 @@ def test_a_full_disk_while_downloading(
     assert around.run("pull", REPOSITORY, variables=variables).returncode == 0
 
 
+def test_a_full_disk_under_a_batch(at: dict[str, Stage], see: Callable[..., None]) -> None:
+    done = around.run(*at["batch"].arguments, before=around.largest_file(2000))
+    refuses(done, 1, "File too large")
+    see("full disk", "batch", done, at["batch"].check(b""))
+
+
 def last_line(done: around.Done) -> around.Done:
     """Without the lines of progress before it."""
     last = done.stderr.splitlines(keepends=True)[-1]
@@ -95,6 +102,26 @@ def test_a_full_disk_in_a_chat(see: Callable[..., None], edgespec_home: Path) ->
     with Store(file) as store:
         assert len(store.load(1)) == 2
     see("full disk", "chat (piped)", done, "it keeps nothing; earlier conversations are whole")
+
+
+def test_a_full_disk_under_the_whole_screen(record: Record, edgespec_home: Path) -> None:
+    arguments = [one for one in CHAT if one != "--plain"]
+    file = edgespec_home / "data" / "conversations.db"
+    with Terminal(*arguments, TERM="xterm-256color") as chat:
+        chat.until("lists the commands")
+        chat.type("def main():\r")
+        chat.until("tok/s")
+        psutil.Process(chat.process.pid).rlimit(psutil.RLIMIT_FSIZE, (0, 0))
+        chat.type("why?\r")
+        code, shown = chat.finish()
+    [said] = [line for line in shown.splitlines() if "edgespec: error: " in line]
+    said = said[said.index("edgespec: error: ") :]
+    assert f"{file} cannot be used" in said
+    assert code == 1
+    with Store(file) as store:
+        assert len(store.load(1)) == 2
+    then = "the terminal is as before, all that was answered is kept"
+    record(Cell("full disk", "chat", code, said.replace(str(file), "…"), then))
 
 
 @needs_mounts

@@ -10,8 +10,9 @@ from edgespec.server.access import Access
 from edgespec.server.asking import read_asked
 from edgespec.server.embedding import read_wanted
 from edgespec.server.metrics import Metrics
+from edgespec.server.response_asking import read_response
 from edgespec.server.tools import CLOSE, Calls
-from edgespec.server.writing import encode, failure
+from edgespec.server.wire import encode, failure
 
 _KEY = "key"
 _PIECE = 7
@@ -23,6 +24,7 @@ def body(data: bytes) -> None:
     for read in (
         lambda found: read_asked(found, completion=False),
         lambda found: read_asked(found, completion=True),
+        read_response,
         read_wanted,
     ):
         try:

@@ -3,9 +3,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 import edgespec
+from tests.cli.process import PATIENCE
 from tests.ggufs import bert_gguf
 from tests.server.process import KEY, Serving, serving
 
@@ -50,3 +52,10 @@ def server(
     options = ("--api-key", KEY, "--parallel", "4", *models)
     with serving(tmp_path_factory.mktemp("server"), kept_home, *options) as running:
         yield running
+
+
+@pytest.fixture
+def client(server: Serving) -> Iterator[openai.OpenAI]:
+    """The client that most programs ask with."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, timeout=PATIENCE) as made:
+        yield made

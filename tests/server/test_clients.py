@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +32,6 @@ WEATHER: ChatCompletionToolParam = {
         },
     },
 }
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, timeout=PATIENCE) as made:
-        yield made
 
 
 def test_openai_streams_what_it_gets_whole(client: openai.OpenAI) -> None:

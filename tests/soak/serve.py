@@ -4,13 +4,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import httpx2
 import psutil
 
 ROOT = Path(__file__).parents[2]
@@ -50,17 +52,26 @@ class Load:
     def short(self, number: int) -> None:
         """One of four kinds of short requests."""
         path, body, expected = _kinds(number)
-        status, reply = self._server.ask(path, body)
-        if status != expected:
-            self.lost.append(f"{path}: {status} {reply}")
+        with self._watched(path):
+            status, reply = self._server.ask(path, body)
+            if status != expected:
+                self.lost.append(f"{path}: {status} {reply}")
 
     def stream(self, number: int) -> None:
         """One answer, to its end."""
         body = {"model": "nano", "prompt": "def", "max_tokens": 20, "seed": number, "stream": True}
-        with self._server.client.stream("POST", "/v1/completions", json=body) as response:
-            lines = [line for line in response.iter_lines() if line]
-        if response.status_code != 200 or lines[-1] != "data: [DONE]":
-            self.lost.append(f"stream: {response.status_code} {lines[-1:]}")
+        with self._watched("stream"):
+            with self._server.client.stream("POST", "/v1/completions", json=body) as response:
+                lines = [line for line in response.iter_lines() if line]
+            if response.status_code != 200 or lines[-1] != "data: [DONE]":
+                self.lost.append(f"stream: {response.status_code} {lines[-1:]}")
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            self.lost.append(f"{what}: {error!r}")
 
     def repeat(self, what: Callable[[int], None], count: int, clients: int) -> Look:
         """Do it `count` times, by so many clients; what the server is like then."""

@@ -20,7 +20,8 @@ ROUNDING = 1e-9
 
 chances = st.lists(st.floats(0.01, 0.99), max_size=8)
 shapes = st.sampled_from([STAIRS, LINE, FLAT, {n: 10.0 * n for n in range(1, 10)}])
-histories = st.lists(st.tuples(st.floats(5, 60), st.integers(1, 9)), max_size=5)
+# None is plain: after some plain steps it is time for a look, whatever the formula says.
+histories = st.lists(st.tuples(st.floats(5, 60), st.integers(2, 9)), max_size=5)
 
 
 def survival(chances: Sequence[float]) -> list[float]:
@@ -33,6 +34,11 @@ def costs(verify: dict[int, float], draft: float = 1.0) -> CostModel:
 
 def lenient() -> DebtGuard:
     return DebtGuard(steps=1e9)
+
+
+def deeper(draft: float = 1.0) -> CostModel:
+    """The drafter takes three times as long at depth 100 as at depth 0."""
+    return CostModel(CostTable({0: LINE}, {0: draft, 100: 3 * draft}))
 
 
 def controller(verify: dict[int, float], draft: float = 1.0) -> Controller:
@@ -143,6 +149,26 @@ def test_drafts_that_the_drafter_may_mend_are_checked_where_it_is_cheap(
     assert decision.drafts == 3
 
 
+@pytest.mark.parametrize(
+    ("draft", "row", "checks"),
+    [(3.2, 0.1, True), (4.2, 0.1, False), (2.5, 0.0, False), (1.5, 0.0, True)],
+)
+def test_checking_drafts_costs_a_step_with_a_row_for_each_or_a_step_for_each(
+    draft: float, row: float, checks: bool
+) -> None:
+    """What is gained is worth 4.6: 1 - 0.7 ** 3 of a draft, seven in ten mended, ten a token."""
+    table = CostTable({0: FLAT}, {0: draft}, draft_row=row)
+    policy = Controller(CostModel(table), lenient())
+    decision = policy.plan(Outlook(survival([0.7] * 3), 0.7, 3, 0, unchecked=3))
+    assert isinstance(decision, Wait) == checks
+
+
+@pytest.mark.parametrize(("draft", "checks"), [(0.6, True), (0.8, False)])
+def test_only_the_drafts_that_were_not_checked_count(draft: float, checks: bool) -> None:
+    outlook = Outlook(survival([0.7] * 4), 0.7, 4, 0, unchecked=1)
+    assert isinstance(controller(FLAT, draft).plan(outlook), Wait) == checks
+
+
 @pytest.mark.parametrize(("waited", "checks"), [(0.0, True), (18.5, False)])
 def test_checking_drafts_is_no_reason_to_break_the_bound(waited: float, checks: bool) -> None:
     outlook = Outlook(survival([0.7] * 3), 0.7, 3, 0, waited, unchecked=3)
@@ -197,6 +223,23 @@ def test_a_plain_step_comes_round_even_if_all_goes_well() -> None:
     assert 30 <= longest <= 100
 
 
+def test_a_plain_step_comes_after_as_many_others() -> None:
+    policy, good = controller(FLAT), Outlook(survival([0.9] * 8), 0.9, 8, 0)
+    for _ in range(2):
+        for _ in range(64):
+            assert policy.plan(good) == Verify(8)
+            policy.finished(FLAT[9], FLAT[9], 8, 9, 0)
+        assert policy.plan(good) == Verify(0)
+        policy.finished(FLAT[1], FLAT[1], 0, 1, 0)
+
+
+def test_a_plain_step_is_booked_as_it_was_and_others_as_measured() -> None:
+    for drafts, tokens, debt in ((3, 2, 20 - 2 * LINE[1]), (0, 1, 20 - 14)):
+        guard = DebtGuard()
+        Controller(costs(LINE), guard).finished(20.0, 14.0, drafts, tokens, 0)
+        assert guard.debt == pytest.approx(debt)
+
+
 def looks(growth: float, rounds: int, draft: float = 1.0) -> list[int]:
     """The rounds in which a hopeless drafter is nevertheless tried."""
     policy, at = controller(LINE, draft), []
@@ -229,6 +272,36 @@ def test_both_work_at_once_only_if_that_hides_more_than_it_costs(
     assert not policy.overlaps(4.0, 0.0, 0)
 
 
+@pytest.mark.parametrize(("contention", "overlaps"), [(1.50, True), (1.53, False)])
+def test_a_batch_of_the_usual_drafts_and_one_slows_down(contention: float, overlaps: bool) -> None:
+    """Four drafts of 3 each are hidden six times in ten; a batch of five takes 14."""
+    table = CostTable({0: LINE}, {0: 2.0, 100: 4.0}, contention)
+    assert Controller(CostModel(table)).overlaps(4.0, 0.6, 50) is overlaps
+
+
+def test_what_is_decoded_again_is_what_was_accepted_before_the_surprise() -> None:
+    outlook = Outlook([0.5, 0.25], 0.0, 2, 0, replays=True)
+    again = controller(LINE)._replay(2, outlook)
+    assert again == pytest.approx(0.5 * LINE[1] + 0.25 * LINE[2])
+
+
+def test_a_late_drafter_is_waited_for_as_long_as_the_guard_has_room() -> None:
+    policy = Controller(costs(LINE, 100.0))
+    room = 1.05 * LINE[1] + 2 * LINE[1] - 1.15 * LINE[2]
+    assert policy._patience(1, Outlook([], 0.9, 8, 0)) == pytest.approx(room)
+    assert policy._patience(1, Outlook([], 0.9, 8, 0, waited=5.0)) == pytest.approx(room - 5)
+    assert policy._patience(1, Outlook([], 0.9, 8, 0, waited=100.0)) == 0
+
+
+def test_a_look_costs_what_a_draft_costs_at_this_depth() -> None:
+    policy = Controller(deeper(0.05), lenient())
+    policy.finished(LINE[1], LINE[1], 0, 1, 50)
+    assert isinstance(policy.plan(Outlook([], 0.02, 8, 50)), Wait)
+    assert policy.plan(Outlook([], 0.02, 8, 50)) == Verify(0)
+    policy.finished(LINE[1], LINE[1], 0, 1, 100)
+    assert policy.plan(Outlook([], 0.02, 8, 100)) == Verify(0)
+
+
 def test_the_prefill_of_the_drafter_is_not_waited_for() -> None:
     policy = controller(FLAT, draft=0.01)
     for _ in range(200):
@@ -243,8 +316,18 @@ def test_the_cost_of_planning_is_diluted_after_a_plain_step() -> None:
     for _ in range(30):
         policy.finished(1.1 * LINE[1], LINE[1], 0, 1, 0)
     assert 8 <= policy.rest <= 10
+    before = policy.rest
+    for _ in range(30):
+        policy.finished(LINE[1], LINE[1], 0, 1, 0)
+    assert policy.rest == before
     policy.finished(LINE[4], LINE[4], 3, 4, 0)
     assert policy.rest == 0
+
+
+def test_one_plan_that_took_for_ever_counts_as_one_step() -> None:
+    policy = controller(LINE)
+    policy.finished(50 * LINE[1], LINE[1], 0, 1, 0)
+    assert 9 <= policy.rest <= 10
 
 
 def test_waiting_for_drafts_is_no_planning() -> None:
@@ -261,10 +344,13 @@ def test_a_fixed_number_of_drafts_is_waited_for_and_verified() -> None:
     assert policy.plan(Outlook([], 0.5, 8, 0)) == Wait(3, 18.05)
     assert policy.plan(Outlook([0.5], 0.5, 8, 0)) == Wait(3, 12.05)
     assert policy.plan(Outlook([0.5] * 5, 0.5, 8, 0)) == Verify(3)
+    assert policy.plan(Outlook([0.5] * 3, 0.5, 8, 0)) == Verify(3)
     assert policy.plan(Outlook([0.5], 0.0, 8, 0)) == Verify(1)
     assert policy.plan(Outlook([0.5] * 5, 0.5, 2, 0)) == Verify(2)
     policy.finished(1.0, 1.0, 3, 1, 0)
     assert policy.plan(Outlook([], 0.0, 8, 0)) == Verify(0)
+    assert not policy.overlaps(3.0, 1.0, 0)
+    assert FixedPolicy(deeper(), 3).plan(Outlook([], 0.5, 8, 50)) == Wait(3, 18.05)
 
 
 @pytest.mark.parametrize("overlap", [True, False])

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgespec.errors import Aborted, BackendError
+from edgespec.errors import Aborted, BackendError, DeviceLost
 from edgespec.protocols import ContextOptions, Held, Logits, ModelOptions, Progress, Row
 from edgespec_backends.llamacpp import child, rpc
 from edgespec_backends.llamacpp.grammar import LlamaGrammar
@@ -134,8 +134,8 @@ class _Child:
             raise answer
         return answer
 
-    def _lost(self) -> BackendError:
-        return BackendError(
+    def _lost(self) -> DeviceLost:
+        return DeviceLost(
             f"the layers on {self._device} ({', '.join(rpc.endpoints)}) are lost",
             "see whether edgespec worker still runs there, then try again",
         )

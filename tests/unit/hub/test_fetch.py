@@ -1,15 +1,18 @@
 """One file, through everything that a network and a server can do to it."""
 
+import errno
 import time
 from pathlib import Path
 from threading import Event, Thread, Timer
 
 import pytest
+from filelock import FileLock
 
 from edgespec.errors import Cancelled, DownloadFailed, EdgespecError, ModelUnavailable
 from edgespec.hub.client import Hub, RemoteFile
 from edgespec.hub.fetch import Fetch, Job
-from edgespec.hub.part import part_path
+from edgespec.hub.part import Part, lock_path, part_path
+from edgespec.hub.patience import KEPT
 from edgespec.hub.progress import State
 from edgespec.hub.stream import _check_redirect
 from tests import hubserver
@@ -239,3 +242,49 @@ def test_https_does_not_become_http() -> None:
     with pytest.raises(DownloadFailed, match="redirects the file to 'http://elsewhere/x'"):
         _check_redirect("http://elsewhere/x", "the file", secure=True)
     _check_redirect("https://elsewhere/x", "the file", secure=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), "there is no room for {}: No space left; free"),
+        (OSError(errno.EACCES, "Permission denied"), "{} cannot be kept in {}: Permission denied"),
+        (OSError("odd"), "{} cannot be kept in {}: odd"),
+    ],
+)
+def test_what_cannot_be_written_is_told_with_its_place(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Part, "append", refuse)
+    said = fetching.fails(DownloadFailed)
+    what = f"{FILE} of {TINY}"
+    if "room" in words:
+        assert said.startswith(words.format(f"{what} in {fetching.models}"))
+        assert said.endswith(f"some and pull it again; {KEPT}")
+    else:
+        assert said == words.format(what, fetching.models)
+
+
+def test_what_is_told_while_a_file_comes(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgespec.hub.fetch._INTERVAL", 0.0)
+    fetching.run()
+    *coming, last = fetching.told
+    assert {(state, note) for state, _, note in coming} == {(State.FETCHING, "")}
+    counts = [done for _, done, _ in coming]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, len(fetching.data))
+    assert last == (State.DONE, len(fetching.data), "")
+
+
+def test_who_is_to_stop_stops_also_while_another_one_fetches(fetching: Fetching) -> None:
+    fetching.stop.set()
+    assert fetching.fails(Cancelled) == f"stopped; {KEPT}"
+    fetching.told.clear()
+    with FileLock(lock_path(fetching.models, fetching._file.sha256)):
+        assert fetching.fails(Cancelled) == f"stopped; {KEPT}"
+    assert fetching.told == [(State.WAITING, 0, "another edgespec is fetching it")]

@@ -8,16 +8,17 @@ from threading import current_thread, main_thread
 import pytest
 
 from edgespec.acceptance import AcceptanceModel
+from edgespec.errors import BackendError, DeviceLost
 from edgespec.events import Finish, Request, Token
 from edgespec.parts import Parts
 from edgespec.protocols import ContextOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec.server.dispatcher import Dispatcher
-from edgespec.server.job import Job, News
+from edgespec.server.job import Broken, Job, News
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics
 from edgespec.server.turns import Turns
-from tests.fakes import PATIENCE, FakeModel, ToyLanguage
+from tests.fakes import PATIENCE, FakeContext, FakeModel, ToyLanguage
 from tests.policies import Told
 
 LANGUAGE = ToyLanguage()
@@ -26,13 +27,18 @@ N_CTX = 80
 
 
 class Load(Metrics):
-    """Tells what is answered and what waits; `leave` is cancelled between admission and answer."""
+    """Tells what is answered and what waits; `leave` is cancelled between admission and answer.
+
+    `told` is what was told of devices that are gone.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.changes: Queue[tuple[int, int]] = Queue()
         self.leave: Job | None = None
         self.dispatcher: Dispatcher
+        self.context: FakeContext
+        self.told: list[str] = []
 
     def load(self, active: int, waiting: int) -> None:
         super().load(active, waiting)
@@ -58,7 +64,10 @@ def load() -> Iterator[Load]:
     )
     load = Load()
     with parts.engine([]) as engine:
-        load.dispatcher = Dispatcher(parts, engine, 4, Line(8), load, Turns(), speculate=False)
+        load.context = context
+        load.dispatcher = Dispatcher(
+            parts, engine, 4, Line(8), load, Turns(), load.told.append, speculate=False
+        )
         yield load
         load.dispatcher.close()
 
@@ -77,3 +86,35 @@ def test_who_leaves_while_being_let_in_is_let_go(load: Load) -> None:
     *tokens, last = [told.get(timeout=PATIENCE) for _ in range(6)]
     assert all(isinstance(one, Token) for one in tokens)
     assert isinstance(last, Finish)
+
+
+def last_of(told: Queue[News]) -> News:
+    """How an answer ended."""
+    while isinstance(news := told.get(timeout=PATIENCE), Token):
+        pass
+    return news
+
+
+def test_a_failure_ends_one_answer(load: Load) -> None:
+    load.context.failures = {load.context.decodes: BackendError("no")}
+    told: Queue[News] = Queue()
+    load.dispatcher.submit(job(told))
+    assert last_of(told) == Broken("the engine failed: no")
+    load.dispatcher.submit(job(told))
+    assert isinstance(last_of(told), Finish)
+    assert not load.dispatcher.lost
+
+
+@pytest.mark.parametrize("company", [1, 3])
+def test_a_lost_device_is_the_end_for_all(load: Load, company: int) -> None:
+    first = load.context.decodes + 3
+    load.context.failures = dict.fromkeys(range(first, first + 100), DeviceLost("it is gone"))
+    waiting = [Queue[News]() for _ in range(company)]
+    for told in waiting:
+        load.dispatcher.submit(job(told, 60))
+    end = Broken("it is gone", 503)
+    assert [last_of(told) for told in waiting] == [end] * company
+    load.dispatcher.submit(job(late := Queue[News]()))
+    assert late.get(timeout=PATIENCE) == end
+    assert load.dispatcher.lost
+    assert load.told == ["it is gone"]
