@@ -13,11 +13,10 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+import http_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-
-import http_page
 
 import edgespec
 from edgespec import config
@@ -86,7 +85,7 @@ def _settings() -> str:
     """The settings by section, each with its default, its range and its meaning."""
     parts = [
         "# The settings' keys",
-        "Made from the code. Where they are kept, and what wins over them: [settings](../settings.md).",
+        "\nMade from the code. Where they are, what wins over them: [settings](../settings.md).",
     ]
     section = ""
     for name, item in config.FIELDS.items():
@@ -95,7 +94,11 @@ def _settings() -> str:
             continue
         if item.metadata["section"] != section:
             section = item.metadata["section"]
-            parts.append(f"\n## `[{section}]`\n\n| key | default | range | means |\n|---|---|---|---|")
+            parts += [
+                f"\n## `[{section}]`\n",
+                "| key | default | range | means |",
+                "|---|---|---|---|",
+            ]
         parts.append(_setting(name, item))
     return "\n".join(parts) + "\n"
 

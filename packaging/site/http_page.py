@@ -12,8 +12,8 @@ _BOUNDS = (
     ("exclusiveMaximum", "below {}"),
     ("minLength", "at least {} characters"),
     ("maxLength", "at most {} characters"),
-    ("minItems", "at least {} of them"),
-    ("maxItems", "at most {} of them"),
+    ("minItems", "at least {}"),
+    ("maxItems", "at most {}"),
 )
 
 
@@ -84,7 +84,8 @@ def _kind(schema: Schema) -> str:
     if "anyOf" in schema:
         return " or ".join(filter(None, map(_kind, schema["anyOf"])))
     if "enum" in schema or "const" in schema:
-        return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+        values = schema.get("enum", [schema.get("const")])
+        return " or ".join(f"`{value}`" for value in values if value is not None)
     types = schema.get("type", "any")
     words = [word for word in ([types] if isinstance(types, str) else types) if word != "null"]
     if words == ["array"]:
@@ -92,4 +93,4 @@ def _kind(schema: Schema) -> str:
     if words == ["object"] and "properties" in schema:
         words = [f"object with {', '.join(f'`{name}`' for name in schema['properties'])}"]
     bounds = [text.format(f"{schema[key]:,}") for key, text in _BOUNDS if key in schema]
-    return ", ".join([" or ".join(words), *bounds])
+    return " or ".join(words) + (f" ({', '.join(bounds)})" if bounds else "")
