@@ -30,7 +30,7 @@ from server import serving
 Side = Callable[[Sequence[str], int], int]
 """Answers prompts, the first with the given seed, and returns how many tokens that took."""
 
-HEADERS = ("streams", "side", "tok/s", "edgespec is")
+HEADERS = ("side", "streams", "tok/s", "edgespec is")
 _KEY = "bench"
 _PLAIN = ("plain", list[str]())
 
@@ -188,7 +188,7 @@ def rows(turns: Sequence[Turn]) -> list[tuple[object, ...]]:
     for streams in dict.fromkeys(turn.streams for turn in turns):
         speeds = rates([turn for turn in turns if turn.streams == streams])
         for name, rate in speeds.items():
-            found.append((str(streams), name, rate, f"{speeds['edgespec serve'] / rate:.2f}"))
+            found.append((name, str(streams), rate, f"{speeds['edgespec serve'] / rate:.2f}"))
     return found
 
 
