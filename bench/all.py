@@ -34,7 +34,7 @@ PARTS = (
     Part("plain", "", "--repetitions 1 --answers 1 --tokens 16"),
     Part(
         "speculation",
-        "--temperatures 0 0.8 --n-max 1 2 3 4 6 8",
+        "--n-max 1 2 3 4 6 8",
         "--sets code chat --temperatures 0 --n-max 3 --prompts 2 --sweep-prompts 1 --tokens 16",
     ),
     Part("latency", "", "--repetitions 1 --depths 128 --tokens 16"),
@@ -43,6 +43,7 @@ PARTS = (
         "",
         "--prompts 4 --tokens 8 --slots 2 --active 1 --tail-prompts 1 --rounds 1",
     ),
+    Part("serve", "", "--streams 1 2 --answers 1 --least 1 --rounds 1 --tokens 8 --n-max 2"),
     Part("startup", "", "--repetitions 1"),
 )
 

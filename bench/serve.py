@@ -30,6 +30,7 @@ from server import serving
 Side = Callable[[Sequence[str], int], int]
 """Answers prompts, the first with the given seed, and returns how many tokens that took."""
 
+HEADERS = ("side", "streams", "tok/s", "edgespec is")
 _KEY = "bench"
 _PLAIN = ("plain", list[str]())
 
@@ -181,6 +182,16 @@ def rates(turns: Sequence[Turn]) -> dict[str, float]:
     }
 
 
+def rows(turns: Sequence[Turn]) -> list[tuple[object, ...]]:
+    """For the table: every side with so many streams, and how the server compares."""
+    found: list[tuple[object, ...]] = []
+    for streams in dict.fromkeys(turn.streams for turn in turns):
+        speeds = rates([turn for turn in turns if turn.streams == streams])
+        for name, rate in speeds.items():
+            found.append((name, str(streams), rate, f"{speeds['edgespec serve'] / rate:.2f}"))
+    return found
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     nano = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
@@ -204,17 +215,11 @@ def main() -> None:
     options = _options()
     program = peer.ensure(options.peer_dir).server
     facts, turns = machine.describe(), list[Turn]()
-    headers = ("streams", "side", "tok/s", "edgespec is")
     with edgespec_server(options) as port:
         for streams in options.streams:
             found = compare(options, streams, port, program)
             turns += found
-            ours = rates(found)["edgespec serve"]
-            rows = [
-                (str(streams), name, rate, f"{ours / rate:.2f}")
-                for name, rate in rates(found).items()
-            ]
-            print(f"{report.table(headers, rows)}\n", flush=True)
+            print(f"{report.table(HEADERS, rows(found))}\n", flush=True)
             report.save(options.json, {"machine": facts, "turns": [asdict(turn) for turn in turns]})
     print(f"{options.target.name} with {options.drafter.name}, {options.threads} threads")
     print(machine.headline(facts))

@@ -19,6 +19,7 @@ import matplotlib as mpl
 import peer
 import plain
 import report
+import serve
 import speculation
 from matplotlib.figure import Figure
 from measured import Measured
@@ -74,6 +75,12 @@ def batch_table(record: Record) -> str:
     return f"{report.table(batch.HEADERS, rows)}\n\n{lines}"
 
 
+def serve_table(record: Record) -> str:
+    """All turns of each side, by the number of streams."""
+    turns = [serve.Turn(**turn) for turn in record["turns"]]
+    return report.table(serve.HEADERS, serve.rows(turns)) + "\n"
+
+
 def startup_table(record: Record) -> str:
     """Medians of each side."""
     starts = record["starts"]
@@ -89,6 +96,7 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "speculation": speculation_table,
     "latency": latency_table,
     "batch": batch_table,
+    "serve": serve_table,
     "startup": startup_table,
 }
 

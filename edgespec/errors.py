@@ -4,13 +4,12 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The process exit codes, as documented in the README."""
+    """The process exit codes, as documented in docs/cli.md."""
 
     OK = 0
     FAILURE = 1
     USAGE = 2
     UNAVAILABLE = 3
-    TIMEOUT = 4
     ROWS_FAILED = 5
     HUNG_UP = 129
     INTERRUPTED = 130

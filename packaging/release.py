@@ -18,10 +18,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import recipes
+import venv_setup
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = "SOURCE_DATE_EPOCH"
 BUNDLED = ("packaging/install.sh", "packaging/install.ps1", "LICENSE")
+LICENCE = "vendor/llama.cpp/LICENSE"
+LLAMA_CPP = {
+    "type": "library",
+    "bom-ref": "llama.cpp",
+    "name": "llama.cpp",
+    "description": "compiled from the sources in llama-cpp-python",
+    "licenses": [{"license": {"id": "MIT"}}],
+}
+"""What pip does not know of, as the SBOM has it."""
 
 
 def build_twice(dist: Path) -> None:
@@ -37,7 +47,10 @@ def build_twice(dist: Path) -> None:
 
 def collect_wheels(wheel: Path, folder: Path) -> None:
     """`wheel` and all that it needs here, llama.cpp compiled, in `folder`."""
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder, wheel)
+    # pip does not know with which flags what it cached was compiled.
+    fresh = ("--no-cache-dir",) if os.environ.get("CMAKE_ARGS") else ()
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", *fresh, "--wheel-dir", folder, wheel)
+    _run(*pip, settings=venv_setup.build_settings())
 
 
 def describe(wheels: Path, version: str, sbom: Path, licences: Path) -> None:
@@ -55,8 +68,25 @@ def describe(wheels: Path, version: str, sbom: Path, licences: Path) -> None:
         _run(tools / "cyclonedx-py", *reproducible, python)
         found = json.loads(sbom.read_text(encoding="utf-8"))
         found["metadata"]["component"]["version"] = version  # Which pyproject.toml does not say.
+        found["components"].append(LLAMA_CPP)
         sbom.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        licences.write_text(third_parties(tools, python), encoding="utf-8")
+        texts = engine_licence(wheels), third_parties(tools, python)
+        licences.write_text("\n\n".join(texts), encoding="utf-8")
+
+
+def engine_licence(wheels: Path) -> str:
+    """llama.cpp's own licence, which the wheel that it is compiled into does not hold."""
+    [wheel] = wheels.glob("llama_cpp_python-*.whl")
+    package, version = "llama-cpp-python", wheel.name.split("-")[1]
+    with tempfile.TemporaryDirectory() as folder:
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
+        _run(*pip, "--no-binary", package, "--dest", folder, f"{package}=={version}")
+        [archive] = Path(folder).glob("*.tar.gz")
+        with tarfile.open(archive) as tar:
+            file = tar.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{LICENCE}")
+            assert file
+            text = file.read().decode()
+    return _notice(f"llama.cpp, as compiled into {package} {version}: MIT License", text)
 
 
 def third_parties(tools: Path, python: Path) -> str:
@@ -72,8 +102,12 @@ def third_parties(tools: Path, python: Path) -> str:
         told = [package[key].strip() for key in ("LicenseText", "NoticeText")]
         text = "\n\n".join(part for part in told if part != "UNKNOWN")
         head = f"{package['Name']} {package['Version']}: {package['License']}"
-        parts.append(f"{head}\n{'=' * len(head)}\n\n{text or 'Its package has no licence text.'}\n")
+        parts.append(_notice(head, text or "Its package has no licence text."))
     return "\n\n".join(parts)
+
+
+def _notice(head: str, text: str) -> str:
+    return f"{head}\n{'=' * len(head)}\n\n{text.strip()}\n"
 
 
 def bundle(dist: Path, name: str, wheels: Path, extra: Iterable[Path]) -> Path:
@@ -117,9 +151,10 @@ def _commit_time() -> str:
     return done.stdout.strip()
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: str | Path, settings: dict[str, str] | None = None) -> None:
     print(f"$ {shlex.join(map(str, command))}", flush=True)
-    if status := subprocess.run([str(part) for part in command], check=False).returncode:
+    parts = [str(part) for part in command]
+    if status := subprocess.run(parts, env=settings, check=False).returncode:
         sys.exit(f"error: {Path(command[0]).name} failed with status {status}")
 
 

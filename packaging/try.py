@@ -21,7 +21,8 @@ def main() -> int:
     prompt = " ".join(parser.parse_args().prompt) or PROMPT
 
     edgespec = ensure_environment(ROOT / ".venv") / "edgespec"
-    command = [str(edgespec), "run", "--stats", "--", prompt]
+    # At temperature 0 so small a model makes the most sense.
+    command = [str(edgespec), "run", "--stats", "-t", "0", "--", prompt]
     say(f"$ {shlex.join(command)}")
     # Ctrl+C is for edgespec, which ends in good order; a handler, as opposed to SIG_IGN, is not
     # handed down to it.

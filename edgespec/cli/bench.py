@@ -43,8 +43,8 @@ def _page(context: click.Context, option: click.Parameter, path: Path | None) ->
     show_default="the model's own, at most 8192", help="Size of the context.",
 )  # fmt: skip
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", show_default="one per core",
-    help="Threads of the target.",
+    "--threads", type=click.IntRange(1, 1024), metavar="N",
+    show_default="as many as are fastest, by measurement", help="Threads of the target.",
 )  # fmt: skip
 @click.option(
     "--tokens", type=click.IntRange(8, 4096), default=96, show_default=True,

@@ -4,18 +4,22 @@ A hook of mkdocs. Links between these pages are written as GitHub resolves them,
 in the repository, and turned into links between pages here.
 """
 
+import json
 import posixpath
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
+import http_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import edgespec
+from edgespec import config
 from edgespec.catalog_file import Record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -59,7 +63,9 @@ def references() -> Iterator[tuple[str, str]]:
     """Name and text of each page that is made from the code."""
     yield "reference/commands.md", _COMMANDS
     yield "reference/catalogue.md", _catalogue()
+    yield "reference/settings.md", _settings()
     yield "reference/python.md", _python()
+    yield "reference/http.md", http_page.page(_api())
 
 
 _COMMANDS = """# Commands and options
@@ -73,6 +79,41 @@ Made from the program's own help. What goes in and comes out: [the command line]
     :style: table
     :depth: 1
 """
+
+
+def _settings() -> str:
+    """The settings by section, each with its default, its range and its meaning."""
+    parts = [
+        "# The settings' keys",
+        "\nMade from the code. Where they are, what wins over them: [settings](../settings.md).",
+    ]
+    section = ""
+    for name, item in config.FIELDS.items():
+        if name in config.TABLES:
+            parts.append(f"\n## `[{name}]`\n\n{item.metadata['text']}")
+            continue
+        if item.metadata["section"] != section:
+            section = item.metadata["section"]
+            parts += [
+                f"\n## `[{section}]`\n",
+                "| key | default | range | means |",
+                "|---|---|---|---|",
+            ]
+        parts.append(_setting(name, item))
+    return "\n".join(parts) + "\n"
+
+
+def _setting(name: str, item: Field[Any]) -> str:
+    least, most = item.metadata["least"], item.metadata["most"]
+    between = f"{least:,} to {most:,}" if most > least else ""
+    default = json.dumps(item.default)
+    return f"| `{name}` | `{default}` | {between} | {item.metadata['text']} |"
+
+
+def _api() -> dict[str, Any]:
+    text = (ROOT / "edgespec" / "server" / "openapi.json").read_text(encoding="utf-8")
+    api: dict[str, Any] = json.loads(text)
+    return api
 
 
 def _python() -> str:
