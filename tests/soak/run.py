@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[2]
 for folder in ("tui", "backends", "."):
     sys.path.insert(0, str(ROOT / folder))
 
-LEAST = 20
+LEAST = 60
 """Cycles; some of them go by before memory is settled."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Use edgespec for long and see what grows.")
-    parser.add_argument("--minutes", type=float, default=0.0, help="20 cycles at least")
+    parser.add_argument("--minutes", type=float, default=0.0, help=f"{LEAST} cycles at least")
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tests.soak.soak import SETTLED, Look, Soak, complaints

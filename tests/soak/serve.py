@@ -34,7 +34,7 @@ KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Bytes of memory, open files and threads of the server."""
+    """Bytes of memory that no file is behind, open files and threads of the server."""
 
     memory: int
     files: int
@@ -78,8 +78,9 @@ class Load:
         with ThreadPoolExecutor(clients) as pool:
             list(pool.map(what, range(count)))
         self._server.idle()
-        process = self._process
-        return Look(process.memory_info().rss, process.num_fds(), process.num_threads())
+        memory = self._process.memory_info()
+        private = memory.rss - memory.shared
+        return Look(private, self._process.num_fds(), self._process.num_threads())
 
 
 def _kinds(number: int) -> tuple[str, dict[str, object], int]:

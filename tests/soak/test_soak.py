@@ -25,7 +25,7 @@ def test_nothing_is_lost_grows_or_drifts(command: list[str]) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=3 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
