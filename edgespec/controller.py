@@ -280,12 +280,13 @@ class Controller:
         return drafts == 0 or self.guard.allows(seconds, self.costs.verify(1, outlook.depth))
 
     def _time_to_look(self, outlook: Outlook) -> bool:
-        """True as often among plain steps as a look at the next draft is cheap beside them.
+        """True as often among plain steps as a look at the next drafts is cheap beside them.
 
         What the drafter says here may be far better than what it said of late, and whether it was
         right is learnt for nothing.
         """
-        step, look = self.costs.verify(1, outlook.depth), self.costs.draft(outlook.depth)
+        step = self.costs.verify(1, outlook.depth)
+        look = min(_LOOK_AHEAD, outlook.limit) * self.costs.draft(outlook.depth)
         if outlook.growth == 0 or not outlook.prepared or self._unseen * step < look / _LOOK_SHARE:
             return False
         self._unseen = 0
