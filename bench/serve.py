@@ -1,8 +1,9 @@
 """`edgespec serve` against llama-server, over HTTP: so many streams at a time, in turns.
 
 Each stream asks for its next answer as soon as it has the last one. A turn is the same prompts with
-the same seeds and sampling on every side, each time another side first. llama-server is started
-with as many slots as there are streams, once for each mode of speculation; its best one counts.
+the same seeds and sampling on every side, each time another side first. Both are started for as
+many answers at a time as there are streams, llama-server once for each mode of speculation; its
+best one counts. With `--before N`, each prompt stands behind N others: longer contexts.
 With one stream edgespec's engine takes part without a server: the difference is what serving costs.
 """
 
@@ -76,12 +77,12 @@ def over_http(port: int, streams: int, options: argparse.Namespace) -> Side:
 
 
 @contextmanager
-def edgespec_server(options: argparse.Namespace) -> Iterator[int]:
+def edgespec_server(options: argparse.Namespace, streams: int) -> Iterator[int]:
     """The port of a running `edgespec serve`."""
     command = [sys.executable, "-m", "edgespec", "serve", "--port", "0", "--api-key", _KEY]
     command += ["--model", str(options.target), "--drafter", str(options.drafter)]
     command += ["--threads", str(options.threads), "--context", str(options.n_ctx)]
-    command += ["--parallel", str(max(options.streams))]
+    command += ["--parallel", str(streams)]
     with NamedTemporaryFile("r") as log:
         process = subprocess.Popen(command, stderr=log.fileno())
         try:
@@ -142,9 +143,10 @@ def modes(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     return [_PLAIN, *drafting, ("ngram-mod", ["--spec-type", "ngram-mod"])]
 
 
-def compare(options: argparse.Namespace, streams: int, port: int, program: Path) -> list[Turn]:
+def compare(options: argparse.Namespace, streams: int, program: Path) -> list[Turn]:
     """All sides with so many streams, in turns."""
     with ExitStack() as stack:
+        port = stack.enter_context(edgespec_server(options, streams))
         sides = {"edgespec serve": over_http(port, streams, options)}
         if streams == 1:
             sides["edgespec engine"] = stack.enter_context(engine(options))
@@ -158,7 +160,7 @@ def compare(options: argparse.Namespace, streams: int, port: int, program: Path)
 
 
 def _turns(options: argparse.Namespace, streams: int, sides: dict[str, Side]) -> Iterator[Turn]:
-    texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
+    texts = _texts(options.before)
     count = max(streams * options.answers, options.least)
     names = list(sides)
     for side in sides.values():
@@ -170,6 +172,13 @@ def _turns(options: argparse.Namespace, streams: int, sides: dict[str, Side]) ->
             begin = perf_counter()
             tokens = sides[name](asked, turn * count)
             yield Turn(name, streams, tokens, perf_counter() - begin)
+
+
+def _texts(before: int) -> list[str]:
+    """All held-out prompts, each behind so many others."""
+    texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
+    around = [*texts, *texts]
+    return ["\n\n".join(around[n : n + before + 1]) for n in range(len(texts))]
 
 
 def rates(turns: Sequence[Turn]) -> dict[str, float]:
@@ -204,6 +213,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--answers", type=int, default=2, help="per stream and turn")
     parser.add_argument("--least", type=int, default=4, help="answers of a turn, all streams'")
+    parser.add_argument("--before", type=int, default=0, help="prompts before each prompt")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--n-max", type=int, nargs="*", default=[2, 4])
     parser.add_argument("--json", type=Path)
@@ -215,12 +225,11 @@ def main() -> None:
     options = _options()
     program = peer.ensure(options.peer_dir).server
     facts, turns = machine.describe(), list[Turn]()
-    with edgespec_server(options) as port:
-        for streams in options.streams:
-            found = compare(options, streams, port, program)
-            turns += found
-            print(f"{report.table(HEADERS, rows(found))}\n", flush=True)
-            report.save(options.json, {"machine": facts, "turns": [asdict(turn) for turn in turns]})
+    for streams in options.streams:
+        found = compare(options, streams, program)
+        turns += found
+        print(f"{report.table(HEADERS, rows(found))}\n", flush=True)
+        report.save(options.json, {"machine": facts, "turns": [asdict(turn) for turn in turns]})
     print(f"{options.target.name} with {options.drafter.name}, {options.threads} threads")
     print(machine.headline(facts))
 

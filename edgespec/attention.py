@@ -32,10 +32,14 @@ _GAIN = 1.25
 """How many times as long the kernel must take: by less, single steps that round alike are worth
 more."""
 _SHORT = 512
-"""Positions of a context that is filled before much is gained."""
+"""Positions of a context that is filled before much is gained, for each answer at a time: prompts
+are read more slowly, and then others wait for them."""
 _SMALL = 64 << 20
 """Bytes of a model whose steps are so short that there is little to gain either."""
 _LEAST_BATCH = 32
+_SHARERS = 4
+"""Answers at a time whose texts products may go through for each other's rows: with 8, each behind
+256 tokens, a lone row gains nothing any more and prompts lose a quarter; with 16 all lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,15 @@ class Attention:
     pinned: bool = False
 
 
-def choose(kind: str, header: Header, n_ctx: int, kv_type: str, timing: Timing | None) -> Attention:
-    """How the model of `header` shall attend, with a cache for one answer at a time.
+def choose(
+    kind: str,
+    header: Header,
+    n_ctx: int,
+    kv_type: str,
+    timing: Timing | None,
+    sequences: int = 1,
+) -> Attention:
+    """How the model of `header` shall attend, with a cache for `sequences` answers at a time.
 
     `timing` is this machine's, None as long as nobody knows it. Raises InvalidInput if `kind` is
     none of KINDS, or impossible.
@@ -75,7 +86,7 @@ def choose(kind: str, header: Header, n_ctx: int, kv_type: str, timing: Timing |
         )
     if kind != AUTO:
         return Attention(kind == FLASH, "as the flags say", pinned=True)
-    if (reason := _settled(header, n_ctx, kv_type)) is not None:
+    if (reason := _settled(header, n_ctx, kv_type, sequences)) is not None:
         return Attention(why=reason)
     if timing is None:
         return Attention(why="until the first loading measures what is faster")
@@ -86,20 +97,22 @@ def choose(kind: str, header: Header, n_ctx: int, kv_type: str, timing: Timing |
     )
 
 
-def open_to(kind: str, header: Header, n_ctx: int, kv_type: str) -> bool:
+def open_to(kind: str, header: Header, n_ctx: int, kv_type: str, sequences: int = 1) -> bool:
     """Whether the choice depends on this machine's timing."""
-    return kind == AUTO and _settled(header, n_ctx, kv_type) is None
+    return kind == AUTO and _settled(header, n_ctx, kv_type, sequences) is None
 
 
-def _settled(header: Header, n_ctx: int, kv_type: str) -> str | None:
+def _settled(header: Header, n_ctx: int, kv_type: str, sequences: int) -> str | None:
     """Why the kernel is right on any machine, None if it may not be."""
+    if sequences > _SHARERS:
+        return "many answers share a cache, of which each row needs a part"
     if not isinstance(header, GgufHeader):
         return "as the graph says"
     if kv_type != "f16":
         return f"nothing else reads a cache of type {kv_type}"
     if header.size < _SMALL:
         return "the model is small: its single steps and batches shall round alike"
-    return "the context is short" if n_ctx < _SHORT else None
+    return "the context is short" if n_ctx < _SHORT * sequences else None
 
 
 def batch(header: GgufHeader, n_ctx: int, n_batch: int, outputs: int) -> int:

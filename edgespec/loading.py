@@ -167,12 +167,12 @@ class _Loader:
     def _attention(self, question: Question) -> Attention:
         """How the target attends, measured first if that is not known of this machine."""
         kind, header, size = self._options.attention, question.target, question.n_ctx
-        if self._sequences > 1 and kind == AUTO:
-            return Attention(why="many answers share a cache, of which each row needs a part")
-        if attention.open_to(kind, header, size, question.kv_type):
+        if attention.open_to(kind, header, size, question.kv_type, self._sequences):
             self._tell("measuring this machine", 0.0)
             self._timing = attention.settle(again=self._options.calibrate)
-        return attention.choose(kind, header, size, question.kv_type, self._timing)
+        return attention.choose(
+            kind, header, size, question.kv_type, self._timing, self._sequences
+        )
 
     def _try(self) -> None:
         """Find out elsewhere what would end this process."""
@@ -317,9 +317,10 @@ class _Loader:
 
     def _drafter_flash(self, file: Path, n_ctx: int, placement: Placement) -> bool:
         """Whether the drafter attends in the flash kernel, as far as this machine was timed."""
-        if placement.drafter != CPU or self._sequences > 1:
+        if placement.drafter != CPU:
             return True
-        return attention.choose(AUTO, headers.read(file), n_ctx, "f16", self._timing).flash
+        header, many = headers.read(file), self._sequences
+        return attention.choose(AUTO, header, n_ctx, "f16", self._timing, many).flash
 
     def _policy(
         self, measuring: Measuring, target: Context, drafter: ModelDrafter | None

@@ -55,7 +55,7 @@ _KNOWN = (signal.SIGINT, signal.SIGTERM)
 @click.option(
     "--parallel",
     type=click.IntRange(1, 64),
-    default=16,
+    default=4,
     metavar="N",
     show_default=True,
     help="Answers at a time.",

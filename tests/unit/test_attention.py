@@ -37,6 +37,18 @@ def test_where_nothing_is_to_be_gained(n_ctx: int, kv_type: str, size: int | Non
     assert found.why
 
 
+@pytest.mark.parametrize(
+    ("sequences", "n_ctx", "flash"),
+    [(2, 1024, False), (4, 2048, False), (4, 1024, True), (5, 65536, True), (16, 65536, True)],
+)
+def test_answers_that_share_a_cache(sequences: int, n_ctx: int, flash: bool) -> None:
+    found = choose("auto", BIG, n_ctx, "f16", SLOW, sequences)
+    assert found.flash is flash
+    assert open_to("auto", BIG, n_ctx, "f16", sequences) is not flash
+    assert choose("auto", BIG, n_ctx, "f16", EVEN, sequences).flash
+    assert not choose("plain", BIG, n_ctx, "f16", EVEN, sequences).flash
+
+
 def test_a_flag_decides_against_the_timing() -> None:
     assert choose("flash", BIG, 8192, "f16", SLOW) == Attention(True, "as the flags say", True)
     assert choose("plain", BIG, 256, "f16", EVEN) == Attention(False, "as the flags say", True)
