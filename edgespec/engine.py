@@ -19,6 +19,7 @@ from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Request, Round, StepEvent
 from edgespec.protocols import Context, Model, Rollback
+from edgespec.recall import WORTH, Kept, Recall
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.snapshots import Snapshot
@@ -124,6 +125,18 @@ class Engine:
         """How many tokens of `prompt` need no decoding."""
         return self._thread.submit(self._cache.shared, prompt).result()
 
+    def recollect(self, prompt: Sequence[int], recall: Recall, wide: int) -> None:
+        """Hold what `recall` has of `prompt`, if that is far more than what the caches have.
+
+        It gets what they hold of another text, whose first `wide` tokens stand in wide pieces.
+        """
+        shared = self.shared(prompt)
+        kept = recall.find(lambda kept: self._usable(kept.snapshot, prompt), shared)
+        if len(self._cache.tokens) - shared >= WORTH and (now := self.snapshot(recall.limit)):
+            recall.keep(Kept(now, min(wide, len(now.tokens))))
+        if kept:
+            self.adopt(kept.snapshot)
+
     @contextmanager
     def lent(self) -> Iterator[list[int]]:
         """Inside, the contexts and the target's thread are free for work of another kind.
@@ -184,6 +197,12 @@ class Engine:
                 if self._drafter.usable:
                     resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
         return self._cache.adopt(snapshot.tokens, snapshot.target)
+
+    def _usable(self, snapshot: Snapshot, prompt: Sequence[int]) -> int:
+        """How many tokens of `prompt` need no decoding after a snapshot is adopted."""
+        shared = snapshot.shared(prompt)
+        whole = shared == len(snapshot.tokens)
+        return shared if whole or self._cache.context.rollback is Rollback.ANY else 0
 
     def _check(self, request: Request) -> None:
         self._require_open()

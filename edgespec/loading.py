@@ -170,9 +170,7 @@ class _Loader:
         if attention.open_to(kind, header, size, question.kv_type, self._sequences):
             self._tell("measuring this machine", 0.0)
             self._timing = attention.settle(again=self._options.calibrate)
-        return attention.choose(
-            kind, header, size, question.kv_type, self._timing, self._sequences
-        )
+        return attention.choose(kind, header, size, question.kv_type, self._timing, self._sequences)
 
     def _try(self) -> None:
         """Find out elsewhere what would end this process."""

@@ -37,6 +37,11 @@ class Snapshot:
     drafter_tokens: tuple[int, ...] = ()
     drafter: bytes = b""
 
+    @property
+    def size(self) -> int:
+        """Bytes of what became of the tokens."""
+        return len(self.target) + len(self.drafter)
+
     def shared(self, prompt: Sequence[int]) -> int:
         """How many tokens of `prompt` it begins with."""
         pairs = zip(self.tokens, prompt, strict=False)

@@ -15,6 +15,7 @@ from edgespec.batch.stream import Stream
 from edgespec.batch.tasks import Failed, Load, Outcome, Task
 from edgespec.errors import Aborted, EdgespecError
 from edgespec.protocols import Model, OrderedContext, Row, Saving
+from edgespec.recall import Recall
 from edgespec.sampling.sampler import Sampler
 
 
@@ -37,7 +38,7 @@ class Batcher:
     Tokens of all sequences stand in one batch without padding. Short prompts are decoded beside
     the answers that are under way, long ones in steps of their own in between (chunked prefills:
     Agrawal et al. 2024, arXiv:2403.02310), cut so that each rounds as it would alone. `n_ctx`
-    limits each answer with its prompt; `held` and `prompt` are for Sequences.
+    limits each answer with its prompt; `held`, `prompt` and `recall` are for Sequences.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Batcher:
         clock: Callable[[], float] = perf_counter,
         held: Sequence[int] = (),
         prompt: int = 0,
+        recall: Recall | None = None,
     ) -> None:
         self._model = model
         self._context = context
@@ -59,7 +61,7 @@ class Batcher:
         self._n_ctx = n_ctx
         self._drafts = drafts
         self._clock = clock
-        self._sequences = Sequences(context, width, held, prompt)
+        self._sequences = Sequences(context, width, held, prompt, recall)
         self._queue = Queue(self._sequences)
         self._shelf = Shelf(context, clock) if isinstance(context, Saving) else None
         self._live: list[Stream] = []

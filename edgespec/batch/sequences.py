@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from edgespec.batch.layout import Layout
 from edgespec.protocols import Held, OrderedContext, Row, Saving
+from edgespec.recall import WORTH, Kept, Recall
+from edgespec.snapshots import Snapshot
 
 _LEAST = 512
 """Positions from which on it is worth while to lay them out anew."""
@@ -29,15 +31,22 @@ class Sequences:
 
     A text that begins like one that is, or was, in the context takes that beginning over (as
     Prompt Cache does: Gim et al. 2023, arXiv:2311.04934). What a released slot holds stays until
-    its sequence or its room is needed. Room is used once and then laid out anew, before it is so
-    scattered that attention spends its time with what is not there any more. `held` is what
-    sequence 0 holds in the beginning, of which `prompt` tokens were a prompt; the others are empty.
+    its sequence or its room is needed, and then in `recall`, if there is one. Room is used once and
+    then laid out anew, before it is so scattered that attention spends its time with what is not
+    there any more. `held` is what sequence 0 holds in the beginning, of which `prompt` tokens were
+    a prompt; the others are empty.
     """
 
     def __init__(
-        self, context: OrderedContext, count: int, held: Sequence[int] = (), prompt: int = 0
+        self,
+        context: OrderedContext,
+        count: int,
+        held: Sequence[int] = (),
+        prompt: int = 0,
+        recall: Recall | None = None,
     ) -> None:
         self._context = context
+        self._recall = recall if isinstance(context, Saving) else None
         self._slots = [Slot(number) for number in range(count)]
         self._slots[0].tokens = list(held)
         self._slots[0].wide = min(Layout(prompt, context.n_batch).wide, len(held))
@@ -55,7 +64,7 @@ class Sequences:
 
     def beginning(self, tokens: Sequence[int], layout: Layout) -> int:
         """How many of `tokens` can be taken over from some slot."""
-        return max(_usable(slot, tokens, layout) for slot in self._slots)
+        return max(_usable(slot.tokens, slot.wide, tokens, layout) for slot in self._slots)
 
     def available(self) -> int:
         """Positions that nothing live holds."""
@@ -64,18 +73,19 @@ class Sequences:
     def open(self, tokens: Sequence[int], layout: Layout) -> Slot:
         """A slot for a text; what it holds already is in its `tokens`, all but the last at most."""
         self._clock += 1
-        best = max(self._slots, key=lambda slot: _usable(slot, tokens, layout))
-        length = _usable(best, tokens, layout)
+        best = max(self._slots, key=lambda slot: _usable(slot.tokens, slot.wide, tokens, layout))
+        length = _usable(best.tokens, best.wide, tokens, layout)
+        kept = self._kept(tokens, layout, length)
         idle = (slot for slot in self._slots if not slot.live)
-        slot = min(idle, key=lambda slot: (slot is best, slot.used))
-        if slot is best:
-            self.truncate(slot, length)
-        else:
-            self.truncate(slot, 0)
-            if length:
-                self._context.copy(best.sequence, slot.sequence, length)
-                slot.tokens = best.tokens[:length]
-                slot.parent, slot.shared = best, length
+        slot = min(idle, key=lambda slot: (slot is best, bool(slot.tokens), slot.used))
+        self._give_up(slot, length if slot is best and not kept else 0)
+        if kept:
+            self.load(slot, kept.snapshot.tokens, kept.snapshot.target)
+            self.truncate(slot, _usable(kept.snapshot.tokens, kept.wide, tokens, layout))
+        elif slot is not best and length:
+            self._context.copy(best.sequence, slot.sequence, length)
+            slot.tokens = best.tokens[:length]
+            slot.parent, slot.shared = best, length
         slot.live = True
         slot.wide = layout.wide
         return slot
@@ -93,6 +103,8 @@ class Sequences:
         """
         best = max(self._slots, key=lambda slot: common(slot.tokens, tokens))
         held = best.tokens[: common(best.tokens, tokens)]
+        for slot in self._slots:
+            self._remember(slot, len(held) if slot is best else 0)
         if best.sequence != 0:
             self._context.truncate(0, sequence=0)
             self._context.copy(best.sequence, 0, len(held))
@@ -106,9 +118,9 @@ class Sequences:
             return True
         idle = sorted((slot for slot in self._slots if not slot.live), key=lambda slot: slot.used)
         for slot in idle[:-1]:
-            self.truncate(slot, 0)
+            self._give_up(slot, 0)
         if idle and self._taken() + count > self.room:
-            self.truncate(idle[-1], 0)
+            self._give_up(idle[-1], 0)
         taken = self._taken()
         if taken + count > self.room:
             return False
@@ -144,6 +156,29 @@ class Sequences:
             self._pass_on(slot, length, heirs)
         del slot.tokens[length:]
         slot.shared = min(slot.shared, length)
+
+    def _give_up(self, slot: Slot, length: int) -> None:
+        """Keep the first `length` positions of a slot whose text is finished."""
+        self._remember(slot, length)
+        self.truncate(slot, length)
+
+    def _remember(self, slot: Slot, length: int) -> None:
+        """Have what a slot holds kept elsewhere, if more than its first `length` positions are."""
+        if self._recall is None or len(slot.tokens) - length < WORTH:
+            return
+        context = self._context
+        assert isinstance(context, Saving)
+        if context.state_size(slot.sequence) <= self._recall.limit:
+            snapshot = Snapshot(tuple(slot.tokens), context.save(slot.sequence))
+            self._recall.keep(Kept(snapshot, min(slot.wide, len(slot.tokens))))
+
+    def _kept(self, tokens: Sequence[int], layout: Layout, held: int) -> Kept | None:
+        """A text from elsewhere that begins with far more of `tokens` than the `held` ones."""
+        if self._recall is None:
+            return None
+        return self._recall.find(
+            lambda kept: _usable(kept.snapshot.tokens, kept.wide, tokens, layout), held
+        )
 
     def _pass_on(self, slot: Slot, length: int, heirs: list[Slot]) -> None:
         """The heir with the most of what `slot` gives up takes it over, and shares it."""
@@ -192,9 +227,9 @@ def _held(slot: Slot) -> Held:
     return Held(slot.sequence, parent, slot.shared)
 
 
-def _usable(slot: Slot, tokens: Sequence[int], layout: Layout) -> int:
-    known = min(common(slot.tokens, tokens), len(tokens) - 1)
-    return layout.usable(known, slot.wide)
+def _usable(held: Sequence[int], wide: int, tokens: Sequence[int], layout: Layout) -> int:
+    known = min(common(held, tokens), len(tokens) - 1)
+    return layout.usable(known, wide)
 
 
 def common(mine: Sequence[int], yours: Sequence[int]) -> int:

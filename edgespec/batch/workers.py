@@ -16,6 +16,7 @@ from edgespec.costs import CostModel
 from edgespec.engine import Engine
 from edgespec.parts import Parts
 from edgespec.protocols import OrderedContext, Rollback
+from edgespec.recall import Recall
 from edgespec.sources.suffix import SuffixMatch
 
 MOST = 32
@@ -83,14 +84,17 @@ def batcher_of(
     speculate: bool,
     held: Sequence[int] = (),
     prompt: int = 0,
+    recall: Recall | None = None,
 ) -> Batcher:
     """A batcher of `width` answers at a time over the `context` of `parts`.
 
-    Its sequence 0 holds `held`, of which `prompt` tokens were a prompt, and nothing else.
+    Its sequence 0 holds `held`, of which `prompt` tokens were a prompt, and nothing else; `recall`
+    has earlier texts, and gets what is given up.
     """
     pace = Pace(parts.policy.costs)
     drafts = Drafts(pace, parts.acceptance, _drafter(parts)) if speculate else None
-    return Batcher(parts.target, context, pace, width, parts.n_ctx, drafts, clock, held, prompt)
+    target, n_ctx = parts.target, parts.n_ctx
+    return Batcher(target, context, pace, width, n_ctx, drafts, clock, held, prompt, recall)
 
 
 def _drafter(parts: Parts) -> BatchDrafter | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     _Loaded = TypeVar("_Loaded", bound=Loaded)
 
 _PORT = 8642
+_SHARE = 4
+"""Part of the free memory, as a divisor, that earlier conversations may take."""
 _KNOWN = (signal.SIGINT, signal.SIGTERM)
 """Signals that the server ends on by itself."""
 
@@ -68,6 +70,13 @@ _KNOWN = (signal.SIGINT, signal.SIGTERM)
     show_default=True,
     help="Requests that may wait beyond those.",
 )
+@click.option(
+    "--recall",
+    type=click.IntRange(min=0),
+    metavar="MIB",
+    show_default="a quarter of what is free",
+    help="Memory for earlier conversations, which then are not read again; 0 for none.",
+)
 @model_options
 def serve(
     host: str,
@@ -78,6 +87,7 @@ def serve(
     also: tuple[str, ...],
     parallel: int,
     queue: int,
+    recall: int | None,
     model: ModelSettings,
 ) -> None:
     """Serve a model to programs that speak OpenAI's API, until Ctrl+C."""
@@ -94,7 +104,7 @@ def serve(
     with closing(bind(host, port)) as listener:
         doors = Doors(None if no_api_key else api_key or _key(), (host, *allow_host))
         models = [model, *(replace(model, model=name, drafter=None) for name in also)]
-        stock = _Stock(parallel, queue)
+        stock = _Stock(parallel, queue, recall)
         for settings in models:
             stock.add(settings)
         _announce(", ".join(stock.names), listener, exposed=not is_loopback(host))
@@ -143,12 +153,13 @@ def _key() -> str:
 class _Stock:
     """The models to serve, by name: those that answer, and those that make embeddings."""
 
-    def __init__(self, parallel: int, queue: int) -> None:
+    def __init__(self, parallel: int, queue: int, recall: int | None) -> None:
         from edgespec.server.metrics import Metrics
         from edgespec.server.turns import Turns
 
         self._parallel = parallel
         self._queue = queue
+        self._recall = recall
         self._metrics = Metrics()
         self._turns = Turns()
         self._interrupts = Interrupts()
@@ -197,11 +208,14 @@ class _Stock:
             yield App(answering, embeddings, self._metrics, _Failures())
 
     def _served(self, name: str, settings: ModelSettings) -> "Served":
+        from edgespec import memory
         from edgespec.cli.session import open_parts
+        from edgespec.recall import Recall
         from edgespec.server.served import Served
 
         with self._turns:  # Loading may measure.
             parts = open_parts(settings, self._interrupts, self._parallel, alone=True)
+        spare = memory.available() // _SHARE if self._recall is None else self._recall << 20
         return Served(
             name,
             parts,
@@ -210,6 +224,7 @@ class _Stock:
             self._metrics,
             self._turns,
             lambda why: diagnostics.note(f"{why}; {name} is loaded anew for the next request"),
+            Recall(spare),
             speculate=not settings.no_speculate,
         )
 

@@ -6,6 +6,7 @@ from threading import Condition, Thread
 
 from edgespec import priority
 from edgespec.batch.batcher import Batcher
+from edgespec.batch.layout import Layout
 from edgespec.batch.tasks import Answered, Outcome, Task
 from edgespec.batch.workers import batcher_of, shared_context
 from edgespec.engine import Engine
@@ -13,6 +14,7 @@ from edgespec.errors import Aborted, DeviceLost, InvalidInput, NothingAllowed
 from edgespec.events import Finish, Notice, Round, Token
 from edgespec.parts import Parts
 from edgespec.protocols import OrderedContext
+from edgespec.recall import Recall
 from edgespec.server.job import Broken, Job, News
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics
@@ -28,7 +30,8 @@ class Dispatcher:
 
     A single answer runs on the engine, whose drafter works beside the target. When a second one
     comes, the engine's context is lent to a batcher, which goes on where the engine was; when one
-    is left, the engine goes on where the batcher was. What is emitted depends on neither. Others
+    is left, the engine goes on where the batcher was. What is emitted depends on neither. What
+    neither has room for is kept in `recall`, so that conversations can take turns. Others
     that wait for `turns` get one between two steps. If a device is lost, `on_loss` is told why, and
     all is over here.
     """
@@ -42,6 +45,7 @@ class Dispatcher:
         metrics: Metrics,
         turns: Turns,
         on_loss: Callable[[str], None],
+        recall: Recall,
         *,
         speculate: bool,
     ) -> None:
@@ -53,6 +57,7 @@ class Dispatcher:
         self._metrics = metrics
         self._turns = turns
         self._on_loss = on_loss
+        self._recall = recall
         self._speculate = speculate
         self._monitor = Condition()
         self._alone: Job | None = None
@@ -160,6 +165,8 @@ class Dispatcher:
 
     def _by_itself(self, job: Job) -> None:
         """Let the engine answer, to the end or until somebody joins or the job is cancelled."""
+        wide = Layout(self._prompt, self._parts.context.n_batch).wide
+        self._engine.recollect(job.rest.tokens, self._recall, wide)
         with self._claimed(job) as go_on:
             if go_on:
                 self._generate(job)
@@ -207,6 +214,7 @@ class Dispatcher:
                 speculate=self._speculate,
                 held=tuple(held),
                 prompt=self._prompt,
+                recall=self._recall,
             )
             held.clear()
             tasks: dict[Job, Task] = {}

@@ -172,7 +172,7 @@ def _error(broken: Broken) -> dict[str, str]:
 
 def _usage(choice: Choice) -> dict[str, Any]:
     counted = usage([choice])
-    cached = choice.stats.cached_tokens if choice.stats else 0
+    cached = counted["prompt_tokens_details"]["cached_tokens"]
     return {
         "input_tokens": counted["prompt_tokens"],
         "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},

@@ -8,6 +8,7 @@ from edgespec.batch.rows import Row
 from edgespec.errors import BackendError
 from edgespec.events import Request
 from edgespec.parts import Parts
+from edgespec.recall import Recall
 from edgespec.server.dispatcher import Dispatcher
 from edgespec.server.line import Line
 from edgespec.server.metrics import Metrics
@@ -30,6 +31,7 @@ class Served:
         metrics: Metrics,
         turns: Turns,
         on_loss: Callable[[str], None],
+        recall: Recall,
         *,
         speculate: bool,
     ) -> None:
@@ -46,6 +48,7 @@ class Served:
             metrics,
             turns,
             on_loss,
+            recall,
             speculate=speculate,
         )
         self._lock = Lock()

@@ -153,13 +153,14 @@ class Spelling:
 def usage(choices: Sequence[Choice]) -> dict[str, Any]:
     """The numbers of tokens."""
     stats = [choice.stats for choice in choices if choice.stats]
-    prompt = stats[0].prompt_tokens if stats else 0
+    prompt, cached = (stats[0].prompt_tokens, stats[0].cached_tokens) if stats else (0, 0)
     completion = sum(one.tokens for one in stats)
     accepted = sum(token.source != "target" for choice in choices for token in choice.tokens)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
         "completion_tokens_details": {"accepted_prediction_tokens": accepted},
     }
 

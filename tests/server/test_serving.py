@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -317,3 +318,22 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=PATIENCE,
         check=False,
     )
+
+
+def test_conversations_in_turns_are_not_read_again(server: Serving) -> None:
+    def ask(number: int) -> dict[str, Any]:
+        text = f"# {number}\n" + "import os\n" * 60
+        return server.chat(text, seed=number, max_tokens=16, temperature=0.8)
+
+    def cached(reply: dict[str, Any]) -> int:
+        return int(reply["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    cold = [ask(number) for number in range(3)]
+    in_turns = [ask(number) for number in range(3)]
+    with ThreadPoolExecutor(3) as clients:
+        at_once = list(clients.map(ask, range(3)))
+    for replies in zip(cold, in_turns, at_once, strict=True):
+        again = [min(cached(reply), 128) for reply in replies[1:]]
+        assert again == [128, 128], "most of a conversation was read again"
+        ties = any(reply["edgespec"]["stats"][0]["ties"] for reply in replies)
+        assert ties or len({reply["choices"][0]["message"]["content"] for reply in replies}) == 1

@@ -8,6 +8,7 @@ import pytest
 from edgespec.batch.layout import Layout
 from edgespec.batch.sequences import Sequences, Slot, common
 from edgespec.protocols import ContextOptions, Held
+from edgespec.recall import WORTH, Recall
 from tests.fakes import FakeContext, ToyLanguage
 
 ROOM = 120
@@ -24,6 +25,10 @@ class CellContext(FakeContext):
         self.dead: set[int] = set()
         self.compacted = 0
         self._next_cell = 0
+
+    def of(self, slot: Slot) -> list[int]:
+        """What a slot's sequence holds."""
+        return self._held[slot.sequence]
 
     def hold(self, slot: Slot, token: int) -> None:
         """A token was decoded into a new cell."""
@@ -52,7 +57,25 @@ class CellContext(FakeContext):
         self.dead.clear()
         self.compacted += 1
         named = {held.sequence for held in sequences}
-        assert all(number in named or not cells for number, cells in enumerate(self.cells))
+        for number, cells in enumerate(self.cells):
+            if number not in named:
+                cells.clear()
+
+    def state_size(self, sequence: int = 0) -> int:
+        """A byte for each token."""
+        return len(self._held[sequence])
+
+    def save(self, sequence: int = 0) -> bytes:
+        """The tokens."""
+        return bytes(self._held[sequence])
+
+    def load(self, state: bytes, length: int, *, sequence: int = 0) -> bool:
+        """Into new cells."""
+        assert not self._held[sequence]
+        assert len(state) == length
+        for token in state:
+            self.hold(Slot(sequence), token)
+        return True
 
     def taken(self, sequences: list[int]) -> int:
         """Cells that these sequences hold."""
@@ -60,17 +83,22 @@ class CellContext(FakeContext):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_account_of_cells_is_right_whatever_happens(seed: int) -> None:
+@pytest.mark.parametrize("limit", [0, 300])
+def test_the_account_of_cells_is_right_whatever_happens(
+    seed: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgespec.recall.WORTH", 2)
+    monkeypatch.setattr("edgespec.batch.sequences.WORTH", 2)
     random, count = Random(seed), 5
     context = CellContext(count)
-    sequences = Sequences(context, count)
+    sequences = Sequences(context, count, recall=Recall(limit))
     live: list[Slot] = []
     for _ in range(600):
         match random.randrange(5):
             case 0 | 1 if len(live) < count:
                 text = [random.randrange(2) for _ in range(random.randint(1, 12))]
                 slot = sequences.open(text, NARROW)
-                assert slot.tokens == text[: len(slot.tokens)]
+                assert slot.tokens == text[: len(slot.tokens)] == context.of(slot)
                 assert len(slot.tokens) < len(text)
                 live.append(slot)
             case 2 if live:
@@ -103,6 +131,27 @@ def test_a_text_takes_over_what_another_begins_with() -> None:
     # All but the last token: that one must be decoded, for its logits.
     assert sequences.open([1, 2, 3, 4], NARROW).tokens == [1, 2, 3]
     assert context.taken([0, 1, 2]) == 4
+
+
+def test_what_is_given_up_is_recalled() -> None:
+    context = CellContext(2)
+    recall = Recall(1 << 10)
+    sequences = Sequences(context, 2, recall=recall)
+    texts = [[number, *[9] * (WORTH // 2 - 1)] * 2 for number in range(3)]
+    for text in texts * 2:
+        slot = sequences.open([*text, 8], NARROW)
+        known = len(slot.tokens)
+        assert slot.tokens == text[:known] == context.of(slot)
+        for token in text[known:]:
+            assert sequences.make_room(1)
+            sequences.row(slot, token, output=False)
+            context.hold(slot, token)
+        sequences.release(slot)
+    # Each was read once: there was room for one only, but for what is kept elsewhere.
+    assert known == WORTH
+    assert sequences.keep(texts[0]) == []
+    sequences = Sequences(context, 2, recall=recall)
+    assert sequences.open([*texts[2], 8], NARROW).tokens == texts[2]
 
 
 def test_make_room_spares_what_is_live() -> None:

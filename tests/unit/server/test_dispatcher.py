@@ -12,6 +12,7 @@ from edgespec.errors import BackendError, DeviceLost
 from edgespec.events import Finish, Request, Token
 from edgespec.parts import Parts
 from edgespec.protocols import ContextOptions
+from edgespec.recall import Recall
 from edgespec.sampling.params import SamplingParams
 from edgespec.server.dispatcher import Dispatcher
 from edgespec.server.job import Broken, Job, News
@@ -66,7 +67,15 @@ def load() -> Iterator[Load]:
     with parts.engine([]) as engine:
         load.context = context
         load.dispatcher = Dispatcher(
-            parts, engine, 4, Line(8), load, Turns(), load.told.append, speculate=False
+            parts,
+            engine,
+            4,
+            Line(8),
+            load,
+            Turns(),
+            load.told.append,
+            Recall(1 << 20),
+            speculate=False,
         )
         yield load
         load.dispatcher.close()
