@@ -4,7 +4,8 @@ The full batch has as many answers at a time as a side likes: edgespec what meas
 llama-server each number of slots. In the tail of a batch, few answers are under way: there both
 sides have as many as the cell says. llama-server does both without speculation, with the drafter
 and with n-grams; its clients wait for nothing else. A token of a prompt counts like one of an
-answer against the bound: the best n/V(n) that calibration measured.
+answer against the bound: the best n/V(n) that calibration measured, with an empty cache, and "at
+its depth" behind as many tokens as stood before those of this batch in the mean.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Answered, Executor, Task
 from edgespec.batch.workers import MOST, best_width, working
 from edgespec.catalog import Pair
+from edgespec.costs import CostModel
 from edgespec.events import Request
 from edgespec.loading import LoadOptions, load_parts
 from edgespec.parts import Parts
@@ -35,12 +37,19 @@ from edgespec.sampling.params import SamplingParams
 OURS, PLAIN, THEIRS = "edgespec", "edgespec plain", "llama-server"
 NANO = Path(__file__).resolve().parent.parent / "edgespec" / "nano"
 NGRAMS = "--spec-type ngram-simple --spec-ngram-simple-size-n 4 --spec-ngram-simple-size-m 8"
-HEADERS = ("cell", "side", "tok/s", "with prompts", "of bound", "drafted", "accepted", "seconds")
+HEADERS = (
+    *("cell", "side", "tok/s", "with prompts", "of bound", "at its depth"),
+    *("drafted", "accepted", "seconds"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One side's batch; `bound` in tokens per second, prompts included, None if not known."""
+    """One side's batch.
+
+    `bound` is that of an empty cache, `at_depth` that of this batch's depth, both in tokens per
+    second, prompts included, and None if not known.
+    """
 
     cell: str
     side: str
@@ -50,6 +59,7 @@ class Result:
     drafted: int = 0
     accepted: int = 0
     bound: float | None = None
+    at_depth: float | None = None
 
     @property
     def rate(self) -> float:
@@ -63,11 +73,25 @@ class Result:
             self.side,
             self.tokens / self.seconds,
             self.rate,
-            f"{self.rate / self.bound:.2f}" if self.bound else "-",
+            *(
+                f"{self.rate / bound:.2f}" if bound else "-"
+                for bound in (self.bound, self.at_depth)
+            ),
             self.drafted,
             self.accepted,
             self.seconds,
         )
+
+
+def bound(costs: CostModel, depth: int) -> float:
+    """The most tokens per second that one step can make behind `depth` tokens."""
+    return max(n / costs.verify(n, depth) for n in range(1, MOST + 1))
+
+
+def mean_depth(answers: Sequence[Answered]) -> int:
+    """How many tokens of the same text stood before each token of a batch, in the mean."""
+    lengths = [answer.stats.prompt_tokens + answer.stats.tokens for answer in answers]
+    return round(sum(length**2 / 2 for length in lengths) / sum(lengths))
 
 
 Side = Callable[[], Result]
@@ -109,9 +133,9 @@ class Bench:
     def ours(self, cell: str, width: int, asked: Sequence[list[int]], *, speculate: bool) -> Result:
         """edgespec's batch; width 0 is what measurement says."""
         parts = self._loaded(width, speculate=speculate)
-        costs = parts.policy.costs
-        # What the batch sees of the machine changes them.
-        best, bound = best_width(costs), max(n / costs.verify(n, 0) for n in range(1, MOST + 1))
+        best = best_width(parts.policy.costs)
+        # What the batch sees of the machine does not change these.
+        costs = CostModel(parts.policy.costs.table)
         with working(parts, width or None, Manners(), speculate=speculate) as executor:
             begin = perf_counter()
             answers = list(self._answers(executor, asked, speculate=speculate))
@@ -124,7 +148,8 @@ class Bench:
             seconds,
             sum(answer.stats.drafted for answer in answers),
             sum(answer.stats.accepted for answer in answers),
-            bound,
+            bound(costs, 0),
+            bound(costs, mean_depth(answers)),
         )
 
     def theirs(
