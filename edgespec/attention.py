@@ -74,7 +74,7 @@ def choose(kind: str, header: Header, n_ctx: int, kv_type: str, timing: Timing |
             "leave out --attention or --kv-type",
         )
     if kind != AUTO:
-        return Attention(kind == FLASH, "as the flags say", pinned=True)
+        return Attention(kind == FLASH, "pinned by you", pinned=True)
     if (reason := _settled(header, n_ctx, kv_type)) is not None:
         return Attention(why=reason)
     if timing is None:

@@ -142,7 +142,8 @@ class _Loader:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
-        known = ask.known(self._pair, options.threads, question.outputs, self._attention(question))
+        attending = self._attention(question)
+        known = ask.known(self._pair, options.threads, question.outputs, attending, options.pins)
         given = options.placement
         placement = (
             attending(given, known.attention) if given else place(question, options.pins, known)
@@ -203,6 +204,7 @@ class _Loader:
             threads,
             pinned=bool(self._options.threads),
             report=self._report,
+            pins=self._options.pins,
         )
         policy, acceptance = thread.submit(self._policy, measuring, context, drafter).result()
         return Parts(
@@ -226,7 +228,8 @@ class _Loader:
     def _threads(self, question: Question, placement: Placement) -> int:
         if placement.target.layers >= question.target_footprint().layers:
             return 1  # All that is left for the processor is to look up embeddings.
-        return cpu_sets.default(detect.here(), self._options.threads).threads
+        options = self._options
+        return cpu_sets.default(detect.here(), options.threads, options.pins.cpus).threads
 
     def _open(self, path: Path, role: str, options: ModelOptions) -> Model:
         def progress(fraction: float) -> bool:

@@ -173,6 +173,7 @@ class _Stock:
                 settings.model,
                 context=settings.context or 0,
                 threads=settings.threads or 0,
+                cpus=settings.cpus or "",
                 turn=self._turns,
             )
             return
