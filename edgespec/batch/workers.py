@@ -38,7 +38,9 @@ def working(
         return
     width = width or best_width(parts.policy.costs)
     batcher = batcher_of(parts, context, width, manners.now, speculate=speculate)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+    executor = ContinuousExecutor(
+        batcher, width, parts.thread, context, manners, parts.rebalancer
+    )
     try:
         yield executor
     finally:
@@ -61,7 +63,9 @@ def sharing(
             parts, context, width, manners.now, speculate=speculate, held=tuple(held)
         )
         held.clear()
-        executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+        executor = ContinuousExecutor(
+        batcher, width, parts.thread, context, manners, parts.rebalancer
+    )
         with closing(executor):
             yield executor
 
