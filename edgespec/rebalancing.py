@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import perf_counter
 
 from edgespec import balance
 from edgespec.balance import Balance, Balancer
@@ -44,7 +44,7 @@ class Rebalancer:
     file: Path
     scratch: ContextOptions
     seat: Callable[[Balance], CpuSet] | None = None
-    clock: Callable[[], float] = monotonic
+    clock: Callable[[], float] = perf_counter
     _usual: float | None = field(default=1.0, init=False)
     _steps: int = field(default=-_SETTLED, init=False)
     _next: float = field(default=0.0, init=False)
@@ -101,7 +101,7 @@ class Rebalancer:
             if self._stopped:
                 raise Aborted
             assert isinstance(context, Bindable)
-            return Balancer(context, sets).measure()
+            return Balancer(context, sets, clock=self.clock).measure()
         finally:
             self._measured = None
             context.close()

@@ -25,13 +25,11 @@ class Upkeep:
         rebalancer: Rebalancer | None,
         drafter: DraftThread | None,
         claim: Callable[[], AbstractContextManager[object]],
-        delay: float = _DELAY,
     ) -> None:
         self._thread = thread
         self._rebalancer = rebalancer
         self._drafter = drafter
         self._claim = claim
-        self._delay = delay
         self._lock = Lock()
         self._timer: Timer | None = None
         self._job: Future[None] | None = None
@@ -73,7 +71,7 @@ class Upkeep:
             if self._closed or self._timer or self._job or not rebalancer.due():
                 return
             rebalancer.resume()
-            self._timer = Timer(self._delay, self._begin, (rebalancer,))
+            self._timer = Timer(_DELAY, self._begin, (rebalancer,))
             self._timer.daemon = True
             self._timer.start()
 

@@ -162,6 +162,7 @@ class FakeContext:
         self.refuses: set[str] = set()
         self.batches: list[tuple[int, int]] = []
         self.bound: tuple[tuple[int, ...], ...] | None = None
+        self.threads = 0
         self.closed = False
         self._language = language
         self._held: list[list[int]] = [[] for _ in range(options.max_sequences)]
@@ -351,6 +352,7 @@ class FakeContext:
     def bind(self, single: Cpus, batch: Cpus, prompt: Cpus, *, threads: int = 0) -> None:
         """Remember the processors."""
         self.bound = tuple(single), tuple(batch), tuple(prompt)
+        self.threads = threads
 
     def abort(self) -> None:
         """Stop the decode in progress or the next one."""

@@ -211,6 +211,7 @@ class _Stock:
             self._metrics,
             self._turns,
             lambda why: diagnostics.note(f"{why}; {name} is loaded anew for the next request"),
+            diagnostics.note,
             speculate=not settings.no_speculate,
         )
 

@@ -18,7 +18,7 @@ from edgespec.sources.suffix import SuffixMatch
 class Served:
     """Owns `parts`. `width` answers at a time, `waiting` more may wait.
 
-    `on_loss` is told if that is over because a device is gone.
+    `on_loss` is told if that is over because a device is gone, `on_note` what else should be known.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Served:
         metrics: Metrics,
         turns: Turns,
         on_loss: Callable[[str], None],
+        on_note: Callable[[str], None],
         *,
         speculate: bool,
     ) -> None:
@@ -46,6 +47,7 @@ class Served:
             metrics,
             turns,
             on_loss,
+            on_note,
             speculate=speculate,
         )
         self._lock = Lock()
