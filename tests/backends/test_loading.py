@@ -153,7 +153,7 @@ def test_processors_that_are_not_there() -> None:
 def test_a_real_pair_looks_again_when_its_steps_drift() -> None:
     """On a small context of its own: what is cached stays, and the next answer is the same."""
     parts = load_parts(PAIR, LoadOptions(n_ctx=256))
-    request = Request((5, 6, 7, 8), SamplingParams(temperature=0), max_tokens=24)
+    request = Request((5, 6, 7, 8), SamplingParams(temperature=0), 24, speculate=False)
     with parts.engine([]) as engine:
         if parts.rebalancer is None:
             pytest.skip("one processor, or none that can be chosen")
