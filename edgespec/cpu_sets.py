@@ -101,7 +101,7 @@ def pinned(topology: Topology, text: str, flag: str) -> CpuSet:
 
 
 def beside(topology: Topology, taken: Iterable[int]) -> list[CpuSet]:
-    """Where a drafter's thread may run if the target has the processors `taken`; the first is usual.
+    """Where a drafter's thread may run beside a target on the processors `taken`, the usual first.
 
     On the best of the cores that are left free neither waits for the other; the target's own may
     be faster while it rests, which is for measurement to say. Where nothing is free, or no quota

@@ -48,7 +48,7 @@ def can_bind() -> bool:
 
 
 def bind(cpus: Iterable[int]) -> None:
-    """Keep the calling thread, and those that it starts from now on, to `cpus` if that is allowed."""
+    """Keep the calling thread and those that it starts to `cpus`, where that is allowed."""
     if hasattr(os, "sched_setaffinity"):
         with suppress(OSError):
             os.sched_setaffinity(0, cpus)

@@ -58,8 +58,9 @@ def load_embedder(
 
     A text can have `context` tokens, at most those that the model was made for (0 = these, but at
     most 2048). `threads` 0 are as many as the processor has cores; `cpus` are those to stay on, as
-    in "0-3,8". Each batch is computed inside of `turn`. Raises ModelUnavailable for a model that is missing, broken or makes no embeddings,
-    NotEnoughMemory before anything is read that would not fit.
+    in "0-3,8". Each batch is computed inside of `turn`. Raises ModelUnavailable for a model that is
+    missing, broken or makes no embeddings, NotEnoughMemory before anything is read that would not
+    fit.
     """
     name, header = look_at(model)
     if header is None:
@@ -74,9 +75,9 @@ def load_embedder(
     loaded = backend("llamacpp")(header.path, options)
     assert isinstance(loaded, Embedding)
     try:
-        context = loaded.embeddings(n_ctx, n_batch)
+        embeddings = loaded.embeddings(n_ctx, n_batch)
         kept_to = chosen.cpus if chosen.pinned else ()
-        return Embedder(name, loaded, context, turn or nullcontext(), kept_to)
+        return Embedder(name, loaded, embeddings, turn or nullcontext(), kept_to)
     except BaseException:
         loaded.close()
         raise

@@ -139,10 +139,10 @@ class _Loader:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
-        attending = self._attention(question)
+        how = self._attention(question)
         if (options.pins.cpus or options.pins.drafter_cpus) and not cpus.can_bind():
             self._on_note("this system binds no threads: only their number is as you said")
-        known = ask.known(self._pair, options.threads, question.outputs, attending, options.pins)
+        known = ask.known(self._pair, options.threads, question.outputs, how, options.pins)
         given = options.placement
         placement = (
             attending(given, known.attention) if given else place(question, options.pins, known)
@@ -298,7 +298,9 @@ class _Loader:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
         lanes = 1 if between or not shares else self._sequences if many else _LANES
-        room = self._sizing.room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
+        room = (
+            self._sizing.room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
+        )
         n_ctx = room or placement.n_ctx
         flash = self._drafter_flash(self._pair.drafter, n_ctx, placement)
         size = ContextOptions(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from edgespec import balance, bandwidth, cpu_sets, headers, paths
@@ -49,7 +49,7 @@ class Measuring:
     threads: int
     pinned: bool
     report: Callable[[float], None]
-    pins: Pins = Pins()
+    pins: Pins = field(default_factory=Pins)
 
     def settle(self, target: Context, drafter: Context | None, *, again: bool) -> Settled:
         """Costs and acceptance as they are today.

@@ -39,7 +39,7 @@ class ModelOptions:
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
     the first `experts_on_cpu` layers do not. A `copied` model shares no pages of its file with
-    other processes; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
+    others; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
     weights are used as they lie in the file, which loads at once and decodes slowly. `on_note` is
     called with what the user should know of where the model runs.
     """

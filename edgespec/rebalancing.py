@@ -50,6 +50,7 @@ class Rebalancer:
     _next: float = field(default=0.0, init=False)
     _measured: Context | None = field(default=None, init=False)
     _stopped: bool = field(default=False, init=False)
+    _moved: bool = field(default=False, init=False)
 
     def due(self) -> bool:
         """True if steps take another time than they did after the last look."""
@@ -73,13 +74,15 @@ class Rebalancer:
         self._steps, self._usual, self._next = self.costs.steps, None, self.clock() + _PAUSE
         if self.now is before:
             return ""
+        self._moved = (self.now.single, self.now.batch) != (before.single, before.batch)
         self.context.bind(self.now.single, self.now.batch, self.now.prompt)
         balance.save(self.file, self.now)
-        return f"steps took {drift:.1f} times as long as measured; {_in_words(before, self.now)}"
+        found = _in_words(before, self.now)
+        return f"steps took {drift:.1f} times as long as measured, so another look: {found}"
 
     def move(self, drafter: Context) -> None:
-        """Let the drafter compute where it usually does beside the target's processors of now."""
-        if self.seat and isinstance(drafter, Bindable):
+        """If the target has moved, let the drafter compute where it usually does beside it."""
+        if self._moved and self.seat and isinstance(drafter, Bindable):
             take(drafter, self.seat(self.now))
 
     def stop(self) -> None:
@@ -115,5 +118,5 @@ def small(kv_type: str, *, flash: bool) -> ContextOptions:
 def _in_words(before: Balance, now: Balance) -> str:
     old, new = cpu_lists.render(before.single), cpu_lists.render(now.single)
     if old == new:
-        return f"measured again between answers, {new} is still the fastest set of processors"
-    return f"measured again between answers, the target computes on {new} now, on {old} before"
+        return f"the target is still fastest on processors {new}"
+    return f"the target computes on processors {new} now, on {old} before"

@@ -15,7 +15,7 @@ _USUAL_ANSWER = 2048
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """Sizes for `sequences` answers at a time, with `outputs` rows of logits of a target's batch."""
+    """Sizes for `sequences` answers at a time, and `outputs` rows of logits of a target batch."""
 
     sequences: int
     outputs: int

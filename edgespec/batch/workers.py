@@ -38,9 +38,7 @@ def working(
         return
     width = width or best_width(parts.policy.costs)
     batcher = batcher_of(parts, context, width, manners.now, speculate=speculate)
-    executor = ContinuousExecutor(
-        batcher, width, parts.thread, context, manners, parts.rebalancer
-    )
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners, parts.rebalancer)
     try:
         yield executor
     finally:
@@ -64,8 +62,8 @@ def sharing(
         )
         held.clear()
         executor = ContinuousExecutor(
-        batcher, width, parts.thread, context, manners, parts.rebalancer
-    )
+            batcher, width, parts.thread, context, manners, parts.rebalancer
+        )
         with closing(executor):
             yield executor
 

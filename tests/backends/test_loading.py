@@ -145,7 +145,10 @@ def test_processors_are_pinned() -> None:
 
 
 def test_processors_that_are_not_there() -> None:
-    for pins, flag in ((Pins(cpus="4000"), "--cpus"), (Pins(drafter_cpus="4000"), "--drafter-cpus")):
+    for pins, flag in (
+        (Pins(cpus="4000"), "--cpus"),
+        (Pins(drafter_cpus="4000"), "--drafter-cpus"),
+    ):
         with pytest.raises(InvalidInput, match=f"processor 4000 of {flag} does not exist"):
             load(PAIR, LoadOptions(n_ctx=256, pins=pins))
 
@@ -166,6 +169,6 @@ def test_a_real_pair_looks_again_when_its_steps_drift() -> None:
         assert engine.shared(request.prompt) == held
         notice, *events = engine.generate(request)
         assert isinstance(notice, Notice)
-        assert "measured again between answers" in notice.text
+        assert "times as long as measured, so another look: the target " in notice.text
         again = [event for event in events if isinstance(event, Token)]
         assert [token.id for token in again] == [token.id for token in first]

@@ -200,11 +200,10 @@ def test_pins_that_name_nothing(tmp_path: Path, pins: Pins, part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("experts", "kept", "devices"), [(-1, 48, {CPU, "CUDA0"}), (20, 20, {"CUDA0"}), (0, 0, {"CUDA0"})]
+    ("experts", "kept", "devices"),
+    [(-1, 48, {CPU, "CUDA0"}), (20, 20, {"CUDA0"}), (0, 0, {"CUDA0"})],
 )
-def test_experts_are_pinned(
-    tmp_path: Path, experts: int, kept: int, devices: set[str]
-) -> None:
+def test_experts_are_pinned(tmp_path: Path, experts: int, kept: int, devices: set[str]) -> None:
     box = on_linux(tmp_path, machines.DESKTOP, 58, 80, RTX_4070)
     plan = choose(box, EXPERTS, Pins(experts=experts))
     every = [plan.chosen, *plan.others]

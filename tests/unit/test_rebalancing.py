@@ -134,7 +134,7 @@ def test_the_target_moves_away_from_a_busy_core_and_back(machine: Machine) -> No
     machine.free = [0.1, 1.0]
     machine.drift(5.0)
     note = machine.rebalancer.look()
-    assert note.endswith("the target computes on 1 now, on 0-1 before")
+    assert note.endswith("the target computes on processors 1 now, on 0-1 before")
     assert machine.target.bound == (SECOND,) * 3
     kept = balance.load(machine.file)
     assert kept
@@ -144,7 +144,8 @@ def test_the_target_moves_away_from_a_busy_core_and_back(machine: Machine) -> No
     assert not machine.rebalancer.due()
     machine.drift(0.5)
     assert machine.rebalancer.due()
-    assert machine.rebalancer.look().endswith("the target computes on 0-1 now, on 1 before")
+    note = machine.rebalancer.look()
+    assert note.endswith("the target computes on processors 0-1 now, on 1 before")
     assert [one.closed for one in machine.made] == [True, True]
 
 
@@ -215,7 +216,7 @@ def test_between_two_answers_and_not_during_one(machine: Machine, engine: Engine
     assert machine.target.held() == held
     first, *rest = engine.generate(REQUEST)
     assert isinstance(first, Notice)
-    assert "the target computes on 1 now" in first.text
+    assert "computes on processors 1 now" in first.text
     assert isinstance(rest[-1], Finish)
     assert not any(isinstance(event, Notice) for event in engine.generate(REQUEST))
     assert len(machine.made) == 1
@@ -263,11 +264,9 @@ def test_a_batch_looks_between_two_steps(machine: Machine) -> None:
     machine.drift(2.0)
     assert isinstance(machine.target, FakeContext)
     batcher = batcher_of(parts, machine.target, 2, speculate=False)
-    executor = ContinuousExecutor(
-        batcher, 2, thread, machine.target, Manners(), machine.rebalancer
-    )
+    executor = ContinuousExecutor(batcher, 2, thread, machine.target, Manners(), machine.rebalancer)
     executor.submit(Task(0, 0, REQUEST, 30.0))
     wait(lambda: machine.target.bound is not None)
-    assert "measured again" in executor.load.note
+    assert "so another look: the target is still fastest on processors 0-1" in executor.load.note
     executor.close()
     thread.shutdown()
