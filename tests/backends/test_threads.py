@@ -4,13 +4,16 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgespec import bandwidth
+from edgespec import bandwidth, cpu_sets
+from edgespec.drafter_seat import SeatTrial
 from edgespec.protocols import ContextOptions, ModelOptions
+from edgespec.topology import detect
 from edgespec_backends.llamacpp.context import LlamaContext
 from edgespec_backends.llamacpp.model import LlamaModel
 from tests.backends.nano import DRAFTER
@@ -135,3 +138,20 @@ def test_cores_are_compared() -> None:
     assert speeds.keys() == set(ALLOWED)
     assert max(speeds.values()) == 1
     assert min(speeds.values()) > 0
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_a_real_drafter_takes_a_seat(context: LlamaContext, thread: ThreadPoolExecutor) -> None:
+    model = LlamaModel(Path(DRAFTER), ModelOptions(threads=1), None)
+    target = model.context(ContextOptions(n_ctx=256, n_batch=64, max_outputs=8))
+    seats = cpu_sets.beside(detect.plain(2), (0,))
+    seats = [replace(seat, cpus=(ALLOWED[seat.cpus[0]],)) for seat in seats]
+    try:
+        thread.submit(target.bind, *3 * [ALLOWED[:1]]).result()
+        seat = thread.submit(SeatTrial(target, context, seats).best).result()
+        assert seat in seats
+        assert thread.submit(decode, context, 1).result()[1] == set(seat.cpus)
+        assert target.length() == context.length() == 0
+    finally:
+        target.close()
+        model.close()
