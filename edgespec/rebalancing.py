@@ -47,10 +47,13 @@ class Rebalancer:
     clock: Callable[[], float] = perf_counter
     _usual: float | None = field(default=1.0, init=False)
     _steps: int = field(default=-_SETTLED, init=False)
-    _next: float = field(default=0.0, init=False)
+    _next: float = field(init=False)
     _measured: Context | None = field(default=None, init=False)
     _stopped: bool = field(default=False, init=False)
     _moved: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._next = self.clock() + _PAUSE  # It was measured just now.
 
     def due(self) -> bool:
         """True if steps take another time than they did after the last look."""
