@@ -85,7 +85,7 @@ def choose(
             "leave out --attention or --kv-type",
         )
     if kind != AUTO:
-        return Attention(kind == FLASH, "as the flags say", pinned=True)
+        return Attention(kind == FLASH, "pinned by you", pinned=True)
     if (reason := _settled(header, n_ctx, kv_type, sequences)) is not None:
         return Attention(why=reason)
     if timing is None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Self
 
 from edgespec import own_files
 from edgespec.cpu_sets import CpuSet
@@ -36,6 +37,11 @@ class Balance:
     batch: tuple[int, ...]
     prompt: tuple[int, ...]
     measured: float = 0.0
+
+    @classmethod
+    def of(cls, cpus: tuple[int, ...]) -> Self:
+        """The same `cpus` for all."""
+        return cls(cpus, cpus, cpus)
 
     @property
     def old(self) -> bool:

@@ -43,6 +43,15 @@ class Settings:
         -2, "model", "Layers of the target on its device; -1 = all, -2 = by plan.", -2, 1 << 16
     )
     drafter_device: str = _setting("", "model", "The drafter's; empty = by plan, CPU for none.")
+    cpu_experts: int = _setting(
+        -2, "model", "Layers whose experts stay with the CPU; -1 = all, -2 = by plan.", -2, 1 << 16
+    )
+    cpus: str = _setting(
+        "", "model", "Processors of the target, as in 0-3,8; empty = by measurement."
+    )
+    drafter_cpus: str = _setting(
+        "", "model", "Processors of a drafter on the CPU; empty = by measurement."
+    )
     kv_type: str = _setting("f16", "model", "Type of the target's cache: f16, q8_0 or q4_0.")
     attention: str = _setting(
         "auto", "model", "flash, plain, or auto: what is faster here, by measurement."

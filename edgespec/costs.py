@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import median_low
 
 _REMEMBERED = 9
@@ -90,6 +91,25 @@ class CostModel:
             expected *= self.table.draft_contention
         if expected > 0:
             self._note("draft", seconds / expected)
+
+    @property
+    def steps(self) -> int:
+        """How many decodes of the target were observed."""
+        return self._steps
+
+    @property
+    def drift(self) -> float | None:
+        """How many times as long as in the table the target's steps take, of whatever kind.
+
+        None as long as too few were seen.
+        """
+        usual = {"verify 1": 1.0, "batch": 1.0, _CONTENTION: self.table.verify_contention}
+        seen = [
+            self._factors[key] / factor
+            for key, factor in usual.items()
+            if len(self._drift.get(key, ())) == _REMEMBERED and self._drift_known(key)
+        ]
+        return min(seen, key=lambda ratio: abs(log(ratio)), default=None)
 
     @property
     def _contention(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from edgespec.errors import InvalidInput
 from edgespec.topology import cpu_lists
 from edgespec.topology.records import Core, CoreKind, Topology, all_cpus, first_cpus
 
@@ -28,9 +29,10 @@ class Spread(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CpuSet:
-    """One thread on each of `cpus`; `why` says what the set is for.
+    """One thread on each of `cpus`, or one in all on any of them if it is `roaming`.
 
-    `spread` over memory `nodes` is what a process that loads should ask for.
+    `why` says what the set is for. `spread` over memory `nodes` is what a process that loads should
+    ask for. `pinned` if somebody said so.
     """
 
     name: str
@@ -38,28 +40,89 @@ class CpuSet:
     why: str
     spread: Spread = Spread.DEFAULT
     nodes: tuple[int, ...] = ()
+    roaming: bool = False
+    pinned: bool = False
 
     @property
     def threads(self) -> int:
         """How many compute."""
-        return len(self.cpus)
+        return 1 if self.roaming else len(self.cpus)
 
     def __str__(self) -> str:
         return f"{self.threads} on {cpu_lists.render(self.cpus)} ({self.name})"
 
 
-def default(topology: Topology, threads: int = 0) -> CpuSet:
+def default(topology: Topology, threads: int = 0, cpus: str = "") -> CpuSet:
     """What to compute on before anything was measured; with `threads`, on that many.
 
     One thread on each fast core, because llama.cpp splits much of its work evenly and waits for
-    the slowest thread; but for one of many, if there are no slower ones to do all else.
+    the slowest thread; but for one of many, if there are no slower ones to do all else. `cpus`
+    that somebody pinned are taken as they are. Raises InvalidInput as `pinned` does.
     """
+    if cpus:
+        found = pinned(topology, cpus, "--cpus")
+        if threads not in (0, found.threads):
+            raise InvalidInput(
+                f"--threads {threads} on the {found.threads} processors of --cpus",
+                "leave out --threads: each processor gets one",
+            )
+        return found
     first = next(_generate(topology))
     if threads:
         everything = [*first.cpus, *_others(topology, first.cpus)]
-        cpus = tuple(sorted(everything[:threads]))
-        return replace(first, name=f"{threads} threads", cpus=cpus, why="as many as were asked for")
+        some = tuple(sorted(everything[:threads]))
+        return replace(first, name=f"{threads} threads", cpus=some, why="as many as were asked for")
     return first
+
+
+def pinned(topology: Topology, text: str, flag: str) -> CpuSet:
+    """A thread on each processor of the list `text`, the value of `flag`.
+
+    Raises InvalidInput, saying what there is, if it is no list, or names what cannot be used.
+    """
+    try:
+        cpus = cpu_lists.parse(text)
+    except ValueError:
+        cpus = ()
+    if not 0 < len(cpus) <= _MOST:
+        raise InvalidInput(f"{flag} {text!r} is no list of processors", "write it as in 0-3,8")
+    for those, what in (
+        (all_cpus(topology.cores), "does not exist"),
+        (topology.allowed, "is not allowed to this process"),
+    ):
+        if missing := cpu_lists.render(set(cpus) - set(those)):
+            hint = f"what is there is {cpu_lists.render(those)}"
+            raise InvalidInput(f"processor {missing} of {flag} {what}", hint)
+    nodes = _nodes(core for core in topology.cores if set(core.cpus) & set(cpus))
+    found = CpuSet("pinned", cpus, "pinned by you", pinned=True)
+    if len(_nodes(topology.cores)) == 1:
+        return found
+    return replace(found, spread=Spread.INTERLEAVE if nodes[1:] else Spread.BIND, nodes=nodes)
+
+
+def beside(topology: Topology, taken: Iterable[int]) -> list[CpuSet]:
+    """Where a drafter's thread may run beside a target on the processors `taken`, the usual first.
+
+    On the best of the cores that are left free neither waits for the other; the target's own may
+    be faster while it rests, which is for measurement to say. Where nothing is free, or no quota
+    for one more, the thread goes wherever there is time.
+    """
+    cpus = tuple(sorted(taken))
+    free = [core for core in topology.usable if not set(core.cpus) & set(cpus)]
+    if not free or _limit(topology) <= len(cpus):
+        return [anywhere(topology)]
+    best = min(free, key=lambda core: list(CoreKind).index(core.kind)).kind
+    spare = all_cpus(core for core in free if core.kind is best)
+    return [
+        CpuSet("free cores", spare, "the target leaves them free", roaming=True),
+        CpuSet("the target's", cpus, "in turn with the target", roaming=True),
+    ]
+
+
+def anywhere(topology: Topology) -> CpuSet:
+    """A thread that goes wherever there is time."""
+    every = all_cpus(topology.usable)
+    return CpuSet("all", every, "wherever the target leaves time", roaming=True)
 
 
 def candidates(topology: Topology, speeds: Mapping[int, float] | None = None) -> list[CpuSet]:
@@ -78,7 +141,7 @@ def candidates(topology: Topology, speeds: Mapping[int, float] | None = None) ->
 def _generate(topology: Topology) -> Iterator[CpuSet]:
     fast = topology.of_kind(topology.kinds[0]) if topology.kinds else ()
     usable = topology.usable
-    nodes = tuple(sorted({core.node for core in usable}))
+    nodes = _nodes(usable)
     if len(nodes) > 1:
         yield from _over_nodes(topology, usable, nodes)
     yield from _hybrid(topology, fast) if len(topology.kinds) > 1 else _equal(topology, fast)
@@ -126,7 +189,7 @@ def _over_nodes(
         nodes,
     )
     package = [core for core in usable if core.package == usable[0].package]
-    of_package = tuple(sorted({core.node for core in package}))
+    of_package = _nodes(package)
     if len(of_package) not in (1, len(nodes)):
         yield CpuSet(
             "one package, interleaved",
@@ -157,6 +220,10 @@ def _others(topology: Topology, cpus: Iterable[int]) -> list[int]:
     firsts = [cpu for cpu in first_cpus(topology.usable) if cpu not in taken]
     rest = [cpu for cpu in all_cpus(topology.usable) if cpu not in taken and cpu not in firsts]
     return [*firsts, *rest]
+
+
+def _nodes(cores: Iterable[Core]) -> tuple[int, ...]:
+    return tuple(sorted({core.node for core in cores}))
 
 
 def _set(name: str, cores: Iterable[Core], why: str) -> CpuSet:

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def can_bind() -> bool:
     except OSError:
         return False
     return True
+
+
+def bind(cpus: Iterable[int]) -> None:
+    """Keep the calling thread and those that it starts to `cpus`, where that is allowed."""
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.sched_setaffinity(0, cpus)
 
 
 def unbind() -> None:

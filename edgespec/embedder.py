@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec import catalog, cpu_sets, headers, lost_pages, memory, priority, trial
+from edgespec.cpus import bind
 from edgespec.embedding import Embedding, EmbeddingContext
 from edgespec.errors import (
     BackendError,
@@ -50,14 +51,16 @@ def load_embedder(
     *,
     context: int = 0,
     threads: int = 0,
+    cpus: str = "",
     turn: AbstractContextManager[object] | None = None,
 ) -> "Embedder":
     """Load a model that makes embeddings, a name or a GGUF file, onto the processor.
 
     A text can have `context` tokens, at most those that the model was made for (0 = these, but at
-    most 2048). `threads` 0 are as many as the processor has cores. Each batch is computed inside
-    of `turn`. Raises ModelUnavailable for a model that is missing, broken or makes no embeddings,
-    NotEnoughMemory before anything is read that would not fit.
+    most 2048). `threads` 0 are as many as the processor has cores; `cpus` are those to stay on, as
+    in "0-3,8". Each batch is computed inside of `turn`. Raises ModelUnavailable for a model that is
+    missing, broken or makes no embeddings, NotEnoughMemory before anything is read that would not
+    fit.
     """
     name, header = look_at(model)
     if header is None:
@@ -67,11 +70,14 @@ def load_embedder(
     _require_room(name, header, n_ctx, n_batch)
     trial.require_harmless([header.path], lambda: True)
     lost_pages.watch()
-    options = ModelOptions(cpu_sets.default(detect.here(), threads).threads)
+    chosen = cpu_sets.default(detect.here(), threads, cpus)
+    options = ModelOptions(chosen.threads)
     loaded = backend("llamacpp")(header.path, options)
     assert isinstance(loaded, Embedding)
     try:
-        return Embedder(name, loaded, loaded.embeddings(n_ctx, n_batch), turn or nullcontext())
+        embeddings = loaded.embeddings(n_ctx, n_batch)
+        kept_to = chosen.cpus if chosen.pinned else ()
+        return Embedder(name, loaded, embeddings, turn or nullcontext(), kept_to)
     except BaseException:
         loaded.close()
         raise
@@ -89,6 +95,7 @@ class Embedder:
         model: Embedding,
         context: EmbeddingContext,
         turn: AbstractContextManager[object],
+        kept_to: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.n_ctx = context.n_ctx
@@ -97,7 +104,10 @@ class Embedder:
         self._model = model
         self._context = context
         self._turn = turn
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edgespec-embedder")
+        # Threads that it starts stay where it is kept to.
+        self._thread = ThreadPoolExecutor(
+            1, "edgespec-embedder", lambda: bind(kept_to) if kept_to else None
+        )
         self._lock = Lock()
         self._closed = False
 

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Condition, Lock
 from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from edgespec.acceptance import AcceptanceModel
 from edgespec.answer import Answer
@@ -17,15 +17,18 @@ from edgespec.controller import Policy
 from edgespec.costs import CostModel
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
-from edgespec.events import Request, Round, StepEvent
+from edgespec.events import Notice, Request, Round, StepEvent
 from edgespec.protocols import Context, Model, Rollback
+from edgespec.rebalancing import Rebalancer
 from edgespec.recall import WORTH, Kept, Recall
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.snapshots import Snapshot
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.source import InstantSource
+from edgespec.upkeep import Upkeep
 
+_Found = TypeVar("_Found")
 _Outcome = StepEvent | BaseException | None
 
 _RUNNING = "another answer is still running on this engine"
@@ -55,6 +58,7 @@ class Engine:
         claim: Callable[[], AbstractContextManager[object]] = nullcontext,
         clock: Callable[[], float] = perf_counter,
         n_ctx: int = 0,
+        rebalancer: Rebalancer | None = None,
     ) -> None:
         self.target = target
         self.n_ctx = n_ctx or context.n_ctx
@@ -70,6 +74,7 @@ class Engine:
         self._thread = thread or target_thread()
         self._claim = claim
         self._clock = clock
+        self._upkeep = Upkeep(self._thread, rebalancer, self._drafter, claim)
         self._busy = Lock()
         self._closed = False
 
@@ -112,18 +117,18 @@ class Engine:
 
     def snapshot(self, limit: int) -> Snapshot | None:
         """What the caches hold, None if nothing or more than `limit` bytes. Waits for an answer."""
-        return self._thread.submit(self._snapshot, limit).result()
+        return self._ask(self._snapshot, limit)
 
     def adopt(self, snapshot: Snapshot) -> bool:
         """Hold a snapshot's tokens in place of what the caches hold; False if that is refused.
 
         It must have been taken from an engine of the same models and settings.
         """
-        return self._thread.submit(self._adopt, snapshot).result()
+        return self._ask(self._adopt, snapshot)
 
     def shared(self, prompt: Sequence[int]) -> int:
         """How many tokens of `prompt` need no decoding."""
-        return self._thread.submit(self._cache.shared, prompt).result()
+        return self._ask(self._cache.shared, prompt)
 
     def recollect(self, prompt: Sequence[int], recall: Recall, wide: int) -> None:
         """Hold what `recall` has of `prompt`, if that is far more than what the caches have.
@@ -146,19 +151,22 @@ class Engine:
         context may hold anything. Raises BackendError while an answer is running, or if the engine
         is closed.
         """
-        if not self._busy.acquire(blocking=False):
-            raise BackendError(_RUNNING)
-        try:
-            self._cache.context.resume()
-            self._require_open()
-            self._thread.submit(self._cache.settle).result()
-            self._empty_drafter()
-            yield self._cache.tokens
-        finally:
-            self._empty_drafter()
-            if not (self._closed or self._cache.tokens):
-                self._thread.submit(self._cache.forget).result()
-            self._busy.release()
+        with self._alone():
+            try:
+                self._cache.context.resume()
+                self._require_open()
+                self._thread.submit(self._cache.settle).result()
+                self._empty_drafter()
+                yield self._cache.tokens
+            finally:
+                self._empty_drafter()
+                if not (self._closed or self._cache.tokens):
+                    self._thread.submit(self._cache.forget).result()
+
+    def catch_up(self) -> None:
+        """Do at once what would be done once nobody waits. Raises BackendError as `lent` does."""
+        with self._alone():
+            self._upkeep.catch_up()
 
     def abort(self) -> None:
         """Stop the running answer, from any thread; its iterator then ends without a Finish."""
@@ -169,6 +177,7 @@ class Engine:
     def close(self) -> None:
         """Stop what runs and free everything. Idempotent."""
         self._closed = True
+        self._upkeep.close()
         self.abort()
         self._thread.shutdown(wait=True)
         if self._drafter:
@@ -221,9 +230,9 @@ class Engine:
     def _stream(
         self, request: Request, sampler: Sampler, on_round: Callable[[Round], None] | None
     ) -> Generator[StepEvent]:
-        if not self._busy.acquire(blocking=False):
-            raise BackendError(_RUNNING)
-        try:
+        with self._alone():
+            if note := self._upkeep.take_note():
+                yield Notice(note)
             outcomes: SimpleQueue[_Outcome] = SimpleQueue()
             self._cache.context.resume()
             self._require_open()  # Not before: a close from now on sets the flag for good.
@@ -237,8 +246,6 @@ class Engine:
             finally:
                 self.abort()
                 job.result()
-        finally:
-            self._busy.release()
 
     def _answer(self, prepare: Callable[[], Answer], put: Callable[[_Outcome], None]) -> None:
         try:
@@ -282,6 +289,22 @@ class Engine:
             with self._drafter.resting() as drafter:
                 drafter.context.resume()
                 drafter.forget()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside, nobody else uses the contexts. Raises BackendError while an answer is running."""
+        if not self._busy.acquire(blocking=False):
+            raise BackendError(_RUNNING)
+        try:
+            with self._upkeep.put_off():
+                yield
+        finally:
+            self._busy.release()
+
+    def _ask(self, what: Callable[..., _Found], *arguments: object) -> _Found:
+        """What a call on the target's thread returns."""
+        with self._upkeep.put_off():
+            return self._thread.submit(what, *arguments).result()
 
     def _require_open(self) -> None:
         if self._closed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgespec import (
     attention,
     cpu_sets,
+    cpus,
     headers,
     lost_pages,
     memory,
@@ -15,7 +16,6 @@ from edgespec import (
     priority,
     trial,
 )
-from edgespec.acceptance import AcceptanceModel
 from edgespec.attention import AUTO, Attention, Timing
 from edgespec.bridging.choice import bridge
 from edgespec.catalog import Pair
@@ -25,7 +25,6 @@ from edgespec.cpu_sets import CpuSet
 from edgespec.devices import CPU
 from edgespec.engine import Engine, target_thread
 from edgespec.errors import BackendError, ModelFileError, NotEnoughMemory
-from edgespec.gguf_header import read_header
 from edgespec.measuring import Measuring
 from edgespec.parts import Parts
 from edgespec.placement import ask
@@ -35,6 +34,7 @@ from edgespec.placement.place import place
 from edgespec.placement.question import Question
 from edgespec.placement.records import Placement
 from edgespec.protocols import Context, ContextOptions, Model, ModelOptions, backend
+from edgespec.sizing import Sizing
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.suffix import SuffixMatch
 from edgespec.topology import detect
@@ -45,12 +45,9 @@ OnProgress = Callable[[str, float], bool]
 OnNote = Callable[[str], None]
 """Called with what the user should know of how the pair was put together."""
 
-_BATCH = 512
 _MAX_DRAFTS = 16
 _LANES = 8
 _ALONE = "{} drafts for one answer at a time alone; it is not used here"
-_USUAL_ANSWER = 2048
-"""Positions that an answer with its prompt mostly does with, where many share a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,10 @@ class _Loader:
         """Load by the plan; by the next one as long as a device refuses."""
         options = self._options
         question = ask.question(self._pair, options.n_ctx, options.kv_type, outputs=self._outputs)
-        known = ask.known(self._pair, options.threads, question.outputs, self._attention(question))
+        how = self._attention(question)
+        if (options.pins.cpus or options.pins.drafter_cpus) and not cpus.can_bind():
+            self._on_note("this system binds no threads: only their number is as you said")
+        known = ask.known(self._pair, options.threads, question.outputs, how, options.pins)
         given = options.placement
         placement = (
             attending(given, known.attention) if given else place(question, options.pins, known)
@@ -179,7 +179,7 @@ class _Loader:
         trial.require_harmless(native, lambda: self._tell("trying the model", 0.0))
         lost_pages.watch()
 
-    def _load(self, question: Question, placement: Placement, cpus: CpuSet) -> Parts:
+    def _load(self, question: Question, placement: Placement, chosen: CpuSet) -> Parts:
         place, threads = placement.target, self._threads(question, placement)
         model = ModelOptions(
             threads,
@@ -189,10 +189,20 @@ class _Loader:
             self._options.copied,
             on_note=self._on_note,
         )
-        with mempolicy.placed(cpus.spread, cpus.nodes):
+        with mempolicy.placed(chosen.spread, chosen.nodes):
             target = self._open(self._pair.target, "target", model)
             context = self._target_context(target, placement)
         drafter = self._drafter(target, placement)
+        return self._measured(placement, threads, target, context, drafter)
+
+    def _measured(
+        self,
+        placement: Placement,
+        threads: int,
+        target: Model,
+        context: Context,
+        drafter: ModelDrafter | None,
+    ) -> Parts:
         thread = target_thread()
         self._stack.callback(thread.shutdown)
         measuring = Measuring(
@@ -201,18 +211,24 @@ class _Loader:
             threads,
             pinned=bool(self._options.threads),
             report=self._report,
+            pins=self._options.pins,
         )
-        policy, acceptance = thread.submit(self._policy, measuring, context, drafter).result()
+        small = drafter.context if drafter else None
+        again = self._options.calibrate
+        settled = thread.submit(measuring.settle, context, small, again=again).result()
+        self._stack.callback(settled.keep)
+        policy = self._policy(CostModel(settled.known.costs))
         return Parts(
             target,
             context,
             policy,
-            acceptance,
+            settled.known.acceptance,
             drafter,
             self._stack.pop_all().close,
             thread,
             f"{measuring.key(context)}-{context.n_ctx}",
             min(memory.rounded(placement.n_ctx), context.n_ctx),
+            measuring.rebalancer(policy.costs, target, context, settled.balance),
         )
 
     @property
@@ -221,10 +237,15 @@ class _Loader:
         sequences = self._sequences
         return self._max_drafts + 1 if sequences == 1 else max(2 * sequences, 32)
 
+    @property
+    def _sizing(self) -> Sizing:
+        return Sizing(self._sequences, self._outputs)
+
     def _threads(self, question: Question, placement: Placement) -> int:
         if placement.target.layers >= question.target_footprint().layers:
             return 1  # All that is left for the processor is to look up embeddings.
-        return cpu_sets.default(detect.here(), self._options.threads).threads
+        options = self._options
+        return cpu_sets.default(detect.here(), options.threads, options.pins.cpus).threads
 
     def _open(self, path: Path, role: str, options: ModelOptions) -> Model:
         def progress(fraction: float) -> bool:
@@ -237,10 +258,10 @@ class _Loader:
 
     def _target_context(self, model: Model, placement: Placement) -> Context:
         sequences = self._sequences
-        n_ctx = self._room(self._pair.target, placement, placement.target.device)
+        n_ctx = self._sizing.room(self._pair.target, placement, placement.target.device)
         options = ContextOptions(
             n_ctx=n_ctx,
-            n_batch=self._batch(self._pair.target, n_ctx, flash=placement.flash),
+            n_batch=self._sizing.batch(self._pair.target, n_ctx, flash=placement.flash),
             max_outputs=self._outputs,
             max_sequences=sequences,
             rollback=self._max_drafts + 1,
@@ -250,27 +271,6 @@ class _Loader:
             flash=placement.flash,
         )
         return self._context(model, options)
-
-    def _batch(self, file: Path, n_ctx: int, *, flash: bool) -> int:
-        """Tokens of a batch."""
-        if flash or headers.is_onnx(file):
-            return _BATCH
-        return attention.batch(read_header(file), n_ctx, _BATCH, self._outputs)
-
-    def _room(self, file: Path, placement: Placement, device: str | None) -> int:
-        """Positions of a cache for all sequences, as far as the processor's memory allows."""
-        least = placement.n_ctx
-        wanted = self._sequences * min(least, _USUAL_ANSWER)
-        if wanted <= least or device != CPU:
-            return least
-        header = read_header(file)
-        sizes = [
-            memory.estimate(header, n_ctx, _BATCH, self._outputs, placement.kv_type).total
-            for n_ctx in (least, wanted)
-        ]
-        # The weights are read by now. Half of what is left stays free: others want some, too.
-        share = memory.available() / 2 / max(sizes[1] - sizes[0], 1)
-        return least + int((wanted - least) * max(min(share, 1.0), 0.0))
 
     def _context(self, model: Model, options: ContextOptions) -> Context:
         context = model.context(options)
@@ -296,12 +296,14 @@ class _Loader:
             self._on_note(_ALONE.format(self._pair.drafter.name))
             return None
         lanes = 1 if between or not shares else self._sequences if many else _LANES
-        room = self._room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
+        room = (
+            self._sizing.room(self._pair.drafter, placement, placement.drafter) if lanes > 1 else 0
+        )
         n_ctx = room or placement.n_ctx
         flash = self._drafter_flash(self._pair.drafter, n_ctx, placement)
         size = ContextOptions(
             n_ctx=n_ctx,
-            n_batch=self._batch(self._pair.drafter, n_ctx, flash=flash),
+            n_batch=self._sizing.batch(self._pair.drafter, n_ctx, flash=flash),
             max_outputs=lanes,
             max_sequences=lanes,
             rollback=self._max_drafts + 1,
@@ -320,14 +322,9 @@ class _Loader:
         header, many = headers.read(file), self._sequences
         return attention.choose(AUTO, header, n_ctx, "f16", self._timing, many).flash
 
-    def _policy(
-        self, measuring: Measuring, target: Context, drafter: ModelDrafter | None
-    ) -> tuple[Policy, AcceptanceModel]:
-        small = drafter.context if drafter else None
-        known, keep = measuring.settle(target, small, again=self._options.calibrate)
-        self._stack.callback(keep)
-        costs, length = CostModel(known.costs), self._options.draft_length
-        return FixedPolicy(costs, length) if length else Controller(costs), known.acceptance
+    def _policy(self, costs: CostModel) -> Policy:
+        length = self._options.draft_length
+        return FixedPolicy(costs, length) if length else Controller(costs)
 
     def _report(self, fraction: float) -> None:
         self._tell("measuring this machine", fraction)

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from edgespec import bandwidth, cpu_sets, cpus, memory, paths
+from edgespec import bandwidth, cpu_sets, cpus, memory, mempolicy, paths
 from edgespec.devices import Device, DeviceKind, offload_devices
 from edgespec.errors import InvalidInput
 from edgespec.topology import detect
@@ -63,8 +63,10 @@ def here(*, measure_again: bool = False) -> Machine:
     file = paths.cache_dir() / "bandwidth.json"
     name = cpus.model()
     total = memory.installed()
-    every = cpu_sets.default(topology).cpus
-    speed = bandwidth.best(file, f"{name} {total} {every}", every, again=measure_again)
+    usual = cpu_sets.default(topology)
+    key = f"{name} {total} {usual.cpus}"
+    with mempolicy.placed(usual.spread, usual.nodes):  # As weights are.
+        speed = bandwidth.best(file, key, usual.cpus, again=measure_again)
     return Machine(
         name,
         topology,

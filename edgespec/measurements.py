@@ -26,11 +26,15 @@ _UNUSABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """A cost table and the acceptance learnt so far; `measured` is the table's Unix time."""
+    """A cost table and the acceptance learnt so far; `measured` is the table's Unix time.
+
+    The drafter ran on the processors `drafter` (none = wherever the system put it).
+    """
 
     costs: CostTable
     acceptance: AcceptanceModel
     measured: float
+    drafter: tuple[int, ...] = ()
 
     @property
     def old(self) -> bool:
@@ -54,7 +58,8 @@ class MeasurementStore:
             if data["format"] != _FORMAT:
                 return None
             acceptance = AcceptanceModel.from_json(data["acceptance"])
-            return Measurements(_table(data["costs"]), acceptance, float(data["measured"]))
+            measured, drafter = float(data["measured"]), tuple(map(int, data.get("drafter", ())))
+            return Measurements(_table(data["costs"]), acceptance, measured, drafter)
         except _UNUSABLE:
             return None
 
@@ -65,6 +70,7 @@ class MeasurementStore:
             "costs": asdict(measurements.costs),
             "acceptance": measurements.acceptance.to_json(),
             "measured": measurements.measured,
+            "drafter": measurements.drafter,
         }
         with suppress(OSError):
             own_files.replace(self._file(key), json.dumps(data))

@@ -10,6 +10,7 @@ from edgespec.acceptance import AcceptanceModel
 from edgespec.controller import Policy
 from edgespec.engine import Engine
 from edgespec.protocols import Context, Model
+from edgespec.rebalancing import Rebalancer
 from edgespec.sources.drafter import ModelDrafter
 from edgespec.sources.source import InstantSource
 
@@ -30,6 +31,7 @@ class Parts:
     thread: ThreadPoolExecutor
     fingerprint: str
     n_ctx: int
+    rebalancer: Rebalancer | None = None
 
     def engine(
         self,
@@ -51,4 +53,5 @@ class Parts:
             claim,
             clock,
             self.n_ctx,
+            self.rebalancer,
         )

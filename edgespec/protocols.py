@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgespec.errors import BackendUnavailable
 
 Logits = NDArray[np.float32]
+Cpus = Sequence[int]
 
 BACKENDS = {
     "llamacpp": "edgespec_backends.llamacpp:open_model",
@@ -37,8 +38,8 @@ class ModelOptions:
     """How to load a model. `threads` serve every batch size.
 
     `n_gpu_layers` layers, -1 for all, go to the offload device called `device`; the experts of
-    these layers do not if `experts_on_cpu`. A `copied` model shares no pages of its file with other
-    processes; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
+    the first `experts_on_cpu` layers do not. A `copied` model shares no pages of its file with
+    others; one of `vocabulary_only` has no weights, and makes no contexts. Without `repack`,
     weights are used as they lie in the file, which loads at once and decodes slowly. `on_note` is
     called with what the user should know of where the model runs.
     """
@@ -46,7 +47,7 @@ class ModelOptions:
     threads: int
     n_gpu_layers: int = 0
     device: str = ""
-    experts_on_cpu: bool = False
+    experts_on_cpu: int = 0
     copied: bool = False
     vocabulary_only: bool = False
     repack: bool = True
@@ -190,12 +191,12 @@ class Saving(Protocol):
 class Bindable(Context, Protocol):
     """A context that computes on processors which can be chosen."""
 
-    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+    def bind(self, single: Cpus, batch: Cpus, prompt: Cpus, *, threads: int = 0) -> None:
         """Decode on these processors, a thread on each: single tokens, batches, and prompts.
 
-        Prompts are what has more tokens than may have outputs. Called by the thread that decodes.
-        Where the system does not let threads be bound, only their number changes. Raises ValueError
-        for none.
+        With `threads`, so many on whichever are free. Prompts are what has more tokens than may
+        have outputs. Called by the thread that decodes. Where the system does not let threads be
+        bound, only their number changes. Raises ValueError for none.
         """
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec.errors import Aborted, InvalidInput
-from edgespec.protocols import ContextOptions, Held, Logits, Rollback, Row, Tokenizer
+from edgespec.protocols import ContextOptions, Cpus, Held, Logits, Rollback, Row, Tokenizer
 
 BUCKETS = 1009
 PATIENCE = 30.0
@@ -162,6 +162,7 @@ class FakeContext:
         self.refuses: set[str] = set()
         self.batches: list[tuple[int, int]] = []
         self.bound: tuple[tuple[int, ...], ...] | None = None
+        self.threads = 0
         self.closed = False
         self._language = language
         self._held: list[list[int]] = [[] for _ in range(options.max_sequences)]
@@ -348,9 +349,10 @@ class FakeContext:
         """Report what `losses` says."""
         self._report = report
 
-    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+    def bind(self, single: Cpus, batch: Cpus, prompt: Cpus, *, threads: int = 0) -> None:
         """Remember the processors."""
         self.bound = tuple(single), tuple(batch), tuple(prompt)
+        self.threads = threads
 
     def abort(self) -> None:
         """Stop the decode in progress or the next one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import Self, Unpack
@@ -16,6 +17,7 @@ from edgespec.batch.prepare import Preparer
 from edgespec.batch.rows import Row, Settings
 from edgespec.batch.workers import sharing
 from edgespec.chat import ChatFormat
+from edgespec.cpu_sets import CpuSet
 from edgespec.engine import Engine
 from edgespec.errors import BackendError
 from edgespec.events import Notice, Request
@@ -26,6 +28,7 @@ from edgespec.parts import Parts
 from edgespec.placement.enumerate import Pins
 from edgespec.placement.records import Plan
 from edgespec.sources.suffix import SuffixMatch
+from edgespec.topology import cpu_lists
 
 
 def load(
@@ -40,6 +43,9 @@ def load(
     device: str | None = None,
     gpu_layers: int | None = None,
     drafter_device: str | None = None,
+    cpu_experts: int | None = None,
+    cpus: str = "",
+    drafter_cpus: str = "",
     kv_type: str = "f16",
     attention: str = "auto",
     plan: Plan | None = None,
@@ -51,9 +57,9 @@ def load(
     `model` and `drafter` are names of the catalogue or files; without them it is the nano pair, or
     the model's own drafter. `context` is in tokens, 0 the model's own (at most 8192). `threads`
     and `draft_length` 0 are what measurement says. `parallel` is how many rows `Model.batch` can
-    answer at a time. `device`, `gpu_layers`, `drafter_device`, `kv_type` and `attention` pin parts
-    of the plan; a `plan` that was made for the pair stands in for all but `attention`, and for
-    `context`.
+    answer at a time. `device`, `gpu_layers`, `drafter_device`, `cpu_experts`, `cpus`,
+    `drafter_cpus`, `kv_type` and `attention` pin parts of the plan; a `plan` that was made for the
+    pair stands in for all but `attention`, and for `context`.
     `on_progress` is called with what is going on and its fraction done, and stops the loading by
     returning False; `on_note` with what the user should know of the pair, also later.
 
@@ -62,13 +68,16 @@ def load(
     common with the target, InvalidInput for an option that cannot be used.
     """
     pair = best_pair(model, drafter, speculate=speculate)
+    pins = Pins(device, gpu_layers, drafter_device, cpu_experts, cpus, drafter_cpus)
+    if plan:
+        pins = replace(pins, cpus=_pinned(plan.cpus), drafter_cpus=_pinned(plan.drafter_cpus))
     placement = plan.chosen.option.placement if plan else None
     options = LoadOptions(
         n_ctx=placement.n_ctx if placement else context,
         threads=threads,
         draft_length=draft_length,
         speculate=speculate,
-        pins=Pins(device, gpu_layers, drafter_device),
+        pins=pins,
         placement=placement,
         kv_type=placement.kv_type if placement else kv_type,
         attention=attention,
@@ -77,6 +86,10 @@ def load(
     )
     parts = load_parts(pair, options, on_progress, on_note)
     return Model(pair.name, parts, max(parallel, 1), speculate=speculate, on_note=on_note)
+
+
+def _pinned(cpus: CpuSet | None) -> str:
+    return cpu_lists.render(cpus.cpus) if cpus and cpus.pinned else ""
 
 
 class Model:

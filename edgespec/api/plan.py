@@ -18,6 +18,9 @@ def plan(
     device: str | None = None,
     gpu_layers: int | None = None,
     drafter_device: str | None = None,
+    cpu_experts: int | None = None,
+    cpus: str = "",
+    drafter_cpus: str = "",
     kv_type: str = "f16",
 ) -> Plan:
     """Where the pair would go, how fast that is and why, as `edgespec plan` tells it.
@@ -27,6 +30,6 @@ def plan(
     """
     pair = best_pair(model, drafter, speculate=speculate)
     question = ask.question(pair, context, kv_type)
-    known = ask.known(pair, threads, question.outputs, ask.attends(question))
-    pins = Pins(device, gpu_layers, drafter_device)
+    pins = Pins(device, gpu_layers, drafter_device, cpu_experts, cpus, drafter_cpus)
+    known = ask.known(pair, threads, question.outputs, ask.attends(question), pins)
     return choose(machines.here(measure_again=True), question, pins, known, threads)

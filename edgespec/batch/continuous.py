@@ -11,6 +11,7 @@ from edgespec.batch.manners import Manners
 from edgespec.batch.tasks import Load, Outcome, Task
 from edgespec.errors import Aborted
 from edgespec.protocols import Context
+from edgespec.rebalancing import Rebalancer
 
 _MOMENT = 0.25
 """Seconds to wait for an outcome before there is a look at anything else."""
@@ -22,7 +23,8 @@ class ContinuousExecutor:
     """Feeds a batcher from another thread, the only one that decodes; see Executor.
 
     Two threads that decode would each have an OpenMP team, and the teams would wait for each
-    other. It rests between steps where `manners` ask for it; a long step is broken off.
+    other. It rests between steps where `manners` ask for it; a long step is broken off. Between two
+    steps `rebalancer` looks where they are fastest now.
     """
 
     def __init__(
@@ -32,11 +34,16 @@ class ContinuousExecutor:
         thread: ThreadPoolExecutor,
         context: Context,
         manners: Manners,
+        rebalancer: Rebalancer | None = None,
     ) -> None:
         self._batcher = batcher
         self.width = width
         self._context = context
         self._manners = manners
+        self._rebalancer = rebalancer
+        self._note = ""
+        if rebalancer:
+            rebalancer.resume()
         self._inbox: deque[Task] = deque()
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._monitor = Condition()
@@ -47,7 +54,8 @@ class ContinuousExecutor:
     @property
     def load(self) -> Load:
         """What goes on."""
-        return replace(self._batcher.load, resting=self._manners.resting)
+        load = replace(self._batcher.load, resting=self._manners.resting)
+        return replace(load, note=load.note or self._note)
 
     @property
     def wants(self) -> bool:
@@ -80,6 +88,8 @@ class ContinuousExecutor:
         # No lock is taken: a signal handler may have interrupted whoever holds it.
         self._stopped = True
         self._context.abort()
+        if self._rebalancer:
+            self._rebalancer.stop()
 
     def close(self) -> None:
         """Return when the thread is done with the context. Idempotent."""
@@ -93,9 +103,15 @@ class ContinuousExecutor:
             while not self._stopped:
                 self._manners.rest(lambda: self._stopped)
                 self._take()
+                self._look_again()
                 self._step()
         finally:
             self._outcomes.put(None)
+
+    def _look_again(self) -> None:
+        """Between two steps, when nobody waits, see where the next ones are fastest, if need be."""
+        if self._rebalancer and self._rebalancer.due():
+            self._note = self._rebalancer.look() or self._note
 
     def _step(self) -> None:
         try:

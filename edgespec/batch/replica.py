@@ -1,8 +1,7 @@
 """A copy of the model that works on a batch in a process of its own, here or elsewhere."""
 
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from edgespec import catalog, measurements
@@ -10,6 +9,7 @@ from edgespec.batch.manners import Manners, on_battery, stand_back
 from edgespec.batch.tasks import Load, Outcome, Task
 from edgespec.batch.workers import working
 from edgespec.catalog import Pair
+from edgespec.cpus import bind
 from edgespec.errors import ModelFileError
 from edgespec.loading import LoadOptions, load_parts
 
@@ -53,9 +53,8 @@ class Replica:
     """Loads what `setup` says, then answers tasks. Used by one thread."""
 
     def __init__(self, setup: Setup) -> None:
-        if setup.cpus and hasattr(os, "sched_setaffinity"):
-            with suppress(OSError):
-                os.sched_setaffinity(0, setup.cpus)
+        if setup.cpus:
+            bind(setup.cpus)
         stand_back(setup.nice)
         parts = load_parts(_pair(setup), setup.options)
         manners = Manners(on_battery if setup.pause_on_battery else None)

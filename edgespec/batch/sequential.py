@@ -60,6 +60,7 @@ class SequentialExecutor:
         pieces: list[str] = []
         likely: list[float] = []
         self._rest()
+        self._engine.catch_up()
         with closing(self._engine.generate(task.request, self._rest)) as events:
             for event in events:
                 if self._stopped:

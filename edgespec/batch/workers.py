@@ -39,7 +39,7 @@ def working(
         return
     width = width or best_width(parts.policy.costs)
     batcher = batcher_of(parts, context, width, manners.now, speculate=speculate)
-    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+    executor = ContinuousExecutor(batcher, width, parts.thread, context, manners, parts.rebalancer)
     try:
         yield executor
     finally:
@@ -62,7 +62,9 @@ def sharing(
             parts, context, width, manners.now, speculate=speculate, held=tuple(held)
         )
         held.clear()
-        executor = ContinuousExecutor(batcher, width, parts.thread, context, manners)
+        executor = ContinuousExecutor(
+            batcher, width, parts.thread, context, manners, parts.rebalancer
+        )
         with closing(executor):
             yield executor
 

@@ -8,7 +8,16 @@ import numpy as np
 from edgespec.bridging.respelling import Respelling
 from edgespec.bridging.words import CommonWords
 from edgespec.cache import Cache
-from edgespec.protocols import Context, Logits, Losable, Rollback, Row, Tokenizer
+from edgespec.protocols import (
+    Bindable,
+    Context,
+    Cpus,
+    Logits,
+    Losable,
+    Rollback,
+    Row,
+    Tokenizer,
+)
 
 UNLIKELY = -1e4
 """The logit of tokens that a bridge cannot propose: finite, as a grammar may leave no other."""
@@ -54,6 +63,11 @@ class BridgedContext(ABC):
     def respelt(self, tokens: Sequence[int]) -> list[int]:
         """The drafter's ids of the target's `tokens`; never empty."""
         return self._respelling.ids(tokens) or [0]
+
+    def bind(self, single: Cpus, batch: Cpus, prompt: Cpus, *, threads: int = 0) -> None:
+        """Let the drafter's own context decode there, if it can be told."""
+        if isinstance(self._inner, Bindable):
+            self._inner.bind(single, batch, prompt, threads=threads)
 
     def decode(
         self, tokens: Sequence[int], position: int, *, outputs: int, sequence: int = 0

@@ -145,6 +145,8 @@ def batch(
     if crew.workers is not None and crew.ray is not None:
         raise click.UsageError("--workers and --ray exclude each other")
     if (crew.workers or 1) > 1 or crew.ray is not None:
+        if model.cpus or model.drafter_cpus:
+            raise click.UsageError("--cpus and --drafter-cpus are for a single worker")
         require_own_devices()
     if raw and system is not None:
         raise click.UsageError("--raw and --system exclude each other")

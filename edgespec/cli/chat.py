@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 SCREEN = "edgespec_tui.launch"
 """The module that has the chat on the whole screen; nothing else is known of it here."""
+_ABSENT = (
+    "context",
+    "threads",
+    "draft_length",
+    "max_tokens",
+    "device",
+    "drafter_device",
+    "cpus",
+    "drafter_cpus",
+)
+"""Settings that are 0 or empty where the option would be left out."""
 
 
 class _Configured(click.Command):
@@ -113,6 +124,9 @@ def _model_settings(settings: "Settings") -> ModelSettings:
         device=settings.device or None,
         gpu_layers=settings.gpu_layers if settings.gpu_layers >= -1 else None,
         drafter_device=settings.drafter_device or None,
+        cpu_experts=settings.cpu_experts if settings.cpu_experts >= -1 else None,
+        cpus=settings.cpus or None,
+        drafter_cpus=settings.drafter_cpus or None,
         kv_type=settings.kv_type,
         attention=settings.attention,
     )
@@ -135,6 +149,9 @@ def _settings(model: ModelSettings, sampling: SamplingSettings, system: str | No
         device=model.device or "",
         gpu_layers=-2 if model.gpu_layers is None else model.gpu_layers,
         drafter_device=model.drafter_device or "",
+        cpu_experts=-2 if model.cpu_experts is None else model.cpu_experts,
+        cpus=model.cpus or "",
+        drafter_cpus=model.drafter_cpus or "",
         kv_type=model.kv_type,
         attention=model.attention,
         system=system or "",
@@ -156,7 +173,7 @@ def _defaults(settings: "Settings") -> dict[str, Any]:
     known["no_speculate"] = not known["speculate"]
     if settings.seed < 0:
         del known["seed"]
-    if settings.gpu_layers < -1:
-        del known["gpu_layers"]
-    absent = ("context", "threads", "draft_length", "max_tokens", "device", "drafter_device")
-    return {name: value for name, value in known.items() if value or name not in absent}
+    for name in ("gpu_layers", "cpu_experts"):
+        if known[name] < -1:
+            del known[name]
+    return {name: value for name, value in known.items() if value or name not in _ABSENT}

@@ -55,7 +55,7 @@ def _processors(setup: Setup, settings: CrewSettings, rows: int) -> list[tuple[i
     topology, options = detect.here(), setup.options
     if settings.workers is not None:
         return nodes.shared_out(topology, settings.workers) if settings.workers > 1 else []
-    if len(topology.nodes) < 2 or options.threads:
+    if len(topology.nodes) < 2 or options.threads or options.pins.cpus:
         return []
     alone = replace(setup.pair, drafter=None)
     question = ask.question(alone, options.n_ctx, options.kv_type, options.sequences)

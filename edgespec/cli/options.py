@@ -33,6 +33,9 @@ class ModelSettings:
     device: str | None = None
     gpu_layers: int | None = None
     drafter_device: str | None = None
+    cpu_experts: int | None = None
+    cpus: str | None = None
+    drafter_cpus: str | None = None
     kv_type: str = "f16"
     attention: str = "auto"
 
@@ -173,6 +176,25 @@ placement_options = (
         help="Machines that run edgespec worker, whose memory layers may go to, too.",
     ),
     click.option("--drafter-device", metavar="NAME", help="The drafter's device, CPU for none."),
+    click.option(
+        "--cpu-experts",
+        type=click.IntRange(-1),
+        metavar="N",
+        show_default="by plan",
+        help="Layers, from the first, whose experts stay with the CPU; -1 = all.",
+    ),
+    click.option(
+        "--cpus",
+        metavar="LIST",
+        show_default="the fastest, by measurement",
+        help="Processors of the target, as in 0-3,8: a thread on each.",
+    ),
+    click.option(
+        "--drafter-cpus",
+        metavar="LIST",
+        show_default="by measurement",
+        help="Processors of a drafter on the CPU: a thread on each.",
+    ),
     click.option(
         "--kv-type",
         type=click.Choice(("f16", "q8_0", "q4_0")),

@@ -35,10 +35,10 @@ def plan(
         raise click.UsageError("name the model once, as an argument or with --model")
 
     from edgespec import machines
+    from edgespec.cli.session import pins
     from edgespec.matchmaking import best_pair, on_hub
     from edgespec.placement import ask, choose
     from edgespec.placement import explain as words
-    from edgespec.placement.enumerate import Pins
 
     wanted, threads, known = name or model.model, model.threads or 0, None
     machine = machines.load(for_machine) if for_machine else machines.here(measure_again=True)
@@ -48,9 +48,9 @@ def plan(
         pair = best_pair(wanted, model.drafter, speculate=not model.no_speculate)
         question = ask.question(pair, model.context or 0, model.kv_type)
         attending = ask.attends(question, model.attention)
-        known = None if for_machine else ask.known(pair, threads, question.outputs, attending)
-    pins = Pins(model.device, model.gpu_layers, model.drafter_device)
-    found = choose.choose(machine, question, pins, known, threads)
+        if not for_machine:
+            known = ask.known(pair, threads, question.outputs, attending, pins(model))
+    found = choose.choose(machine, question, pins(model), known, threads)
     if as_json:
         text = json.dumps(words.as_json(found, machine, question), indent=2)
     else:

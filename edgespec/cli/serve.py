@@ -184,6 +184,7 @@ class _Stock:
                 settings.model,
                 context=settings.context or 0,
                 threads=settings.threads or 0,
+                cpus=settings.cpus or "",
                 turn=self._turns,
             )
             return
@@ -224,6 +225,7 @@ class _Stock:
             self._metrics,
             self._turns,
             lambda why: diagnostics.note(f"{why}; {name} is loaded anew for the next request"),
+            diagnostics.note,
             Recall(spare),
             speculate=not settings.no_speculate,
         )

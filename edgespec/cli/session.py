@@ -58,9 +58,21 @@ def load_options(settings: ModelSettings) -> LoadOptions:
         threads=settings.threads or 0,
         draft_length=settings.draft_length or 0,
         speculate=not settings.no_speculate,
-        pins=Pins(settings.device, settings.gpu_layers, settings.drafter_device),
+        pins=pins(settings),
         kv_type=settings.kv_type,
         attention=settings.attention,
+    )
+
+
+def pins(settings: ModelSettings) -> Pins:
+    """What `settings` decide of the plan."""
+    return Pins(
+        settings.device,
+        settings.gpu_layers,
+        settings.drafter_device,
+        settings.cpu_experts,
+        settings.cpus or "",
+        settings.drafter_cpus or "",
     )
 
 

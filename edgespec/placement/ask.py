@@ -14,6 +14,7 @@ from edgespec.headers import Header
 from edgespec.measurements import MeasurementStore
 from edgespec.onnx_header import OnnxHeader
 from edgespec.placement.choose import Known
+from edgespec.placement.enumerate import Pins
 from edgespec.placement.question import KV_TYPES, Question
 from edgespec.placement.records import Placement
 from edgespec.topology import detect
@@ -61,17 +62,31 @@ def attends(question: Question, kind: str = AUTO) -> Attention:
     return attention.choose(kind, question.target, question.n_ctx, question.kv_type, timing)
 
 
-def known(pair: Pair, threads: int, outputs: int, attending: Attention) -> Known:
+def known(
+    pair: Pair, threads: int, outputs: int, attending: Attention, pins: Pins | None = None
+) -> Known:
     """What was measured of `pair` on the processor, with `threads` threads (0 = the fastest)."""
-    balanced = None if threads else balance.load(balance_file(pair.target))
-    usual = cpu_sets.default(detect.here(), threads)
+    pins = pins or Pins()
+    topology = detect.here()
+    usual = cpu_sets.default(topology, threads, pins.cpus)
+    measured = None if threads or usual.pinned else balance.load(balance_file(pair.target))
+    balanced = Balance.of(usual.cpus) if usual.pinned else measured
+    flash, beside = attending.flash, pins.drafter_cpus
     found = MeasurementStore(paths.cache_dir() / "measurements").load(
-        costs_key(pair, usual.threads, outputs, balanced, flash=attending.flash)
+        costs_key(pair, usual.threads, outputs, balanced, beside=beside, flash=flash)
     )
-    cpus = _measured(balanced, usual) if balanced else usual
+    cpus = _measured(measured, usual) if measured else usual
+    loose = cpu_sets.anywhere(topology) if threads and not usual.pinned else None
     if found is None:
-        return Known(cpus, attention=attending)
-    return Known(cpus, found.costs, found.acceptance.rate(Source.DRAFTER), attending)
+        return Known(cpus, attention=attending, drafter_cpus=loose)
+    seats = {seat.cpus: seat for seat in cpu_sets.beside(topology, cpus.cpus)}
+    return Known(
+        cpus,
+        found.costs,
+        found.acceptance.rate(Source.DRAFTER),
+        attending,
+        loose or seats.get(found.drafter),
+    )
 
 
 def balance_file(target: Path) -> Path:
@@ -88,10 +103,12 @@ def costs_key(
     balanced: Balance | None = None,
     placement: Placement | None = None,
     *,
+    beside: str = "",
     flash: bool = True,
 ) -> str:
     """Under which key the costs of `pair` are kept: for another placement, other processors than
-    usual (None) or without `flash` attention, they are others."""
+    usual (None), a drafter pinned to those of `beside`, or without `flash` attention, they are
+    others."""
     drafts = pair.drafter and (placement is None or placement.drafter)
     usual = cpu_sets.default(detect.here()).cpus
     unusual: list[object] = []
@@ -99,6 +116,8 @@ def costs_key(
         unusual += [balanced.single, balanced.batch]
     if placement and (placement.devices or placement.kv_type != "f16"):
         unusual.append(placement)
+    if beside:
+        unusual.append(f"drafter on {beside}")
     if not flash:
         unusual.append(PLAIN)
     used = files(pair) if drafts else [pair.target]

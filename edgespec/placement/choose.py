@@ -36,12 +36,13 @@ _SAME = 1.02
 @dataclass(frozen=True, slots=True)
 class Known:
     """The processors to compute on, what was measured of the pair with them, its costs on the
-    processor and its acceptance, and how the target attends there."""
+    processor and its acceptance, how the target attends there, and the drafter's processors."""
 
     cpus: CpuSet
     costs: CostTable | None = None
     acceptance: float | None = None
     attention: Attention = field(default_factory=Attention)
+    drafter_cpus: CpuSet | None = None
 
 
 def choose(
@@ -57,8 +58,13 @@ def choose(
     Raises NotEnoughMemory, saying what would fit instead, if nothing fits; InvalidInput for pins
     that name what is not there.
     """
-    known = known or Known(cpu_sets.default(machine.topology, threads))
-    return _Judge(machine, question, pins or Pins(), known).plan(failed)
+    pins = pins or Pins()
+    topology = machine.topology
+    known = known or Known(cpu_sets.default(topology, threads, pins.cpus))
+    if pins.drafter_cpus:
+        beside = cpu_sets.pinned(topology, pins.drafter_cpus, "--drafter-cpus")
+        known = replace(known, drafter_cpus=beside)
+    return _Judge(machine, question, pins, known).plan(failed)
 
 
 def rate_alone(machine: Machine, name: str, header: Header, n_ctx: int) -> float | None:
@@ -116,7 +122,15 @@ class _Judge:
         everything = (*others, *too_large[:_SIMULATED], *self._other_caches(best))
         learnt = self._known.acceptance is not None
         attention = self._known.attention
-        return Plan(chosen, everything, self._cpus, attention, self._acceptance, learnt)
+        seat = self._seat(best.placement)
+        return Plan(chosen, everything, self._cpus, seat, attention, self._acceptance, learnt)
+
+    def _seat(self, placement: Placement) -> CpuSet | None:
+        """The drafter's processors, if its place is the processor and not for its engine to say."""
+        if self._drafter is None or placement.drafter != CPU or not self._drafter.placeable:
+            return None
+        seats = cpu_sets.beside(self._machine.topology, self._cpus.cpus)
+        return self._known.drafter_cpus or seats[0]
 
     def _predict(self, target: Footprint) -> Predictor:
         return Predictor(
@@ -173,8 +187,8 @@ class _Judge:
         return min(near, key=_complexity)
 
     def _for(self, best: Option, others: Sequence[Judged]) -> Reason:
-        if self._pins.any:
-            return Reason(Why.PINNED, "as the flags say")
+        if self._pins.places:
+            return Reason(Why.PINNED, "pinned by you")
         if not others:
             return Reason(Why.ONLY_ONE, "nothing else fits, or there is nothing else")
         rates = [other.option.forecast.rate for other in others if other.option.placement.drafter]

@@ -16,20 +16,29 @@ _LEAST_MARGIN = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What was decided by a flag: None leaves it to the plan.
+    """What was decided by a flag: None or "" leaves it to the plan.
 
     `device` is the target's, `layers` how many of its layers go there (-1 = all), `drafter` the
-    drafter's place.
+    drafter's place, `experts` of how many layers, from the first (-1 = all), the experts stay with
+    the CPU. `cpus` and `drafter_cpus` are lists of processors, as in "0-3,8".
     """
 
     device: str | None = None
     layers: int | None = None
     drafter: str | None = None
+    experts: int | None = None
+    cpus: str = ""
+    drafter_cpus: str = ""
 
     @property
     def any(self) -> bool:
         """True if something was."""
-        return (self.device, self.layers, self.drafter) != (None, None, None)
+        return self != Pins()
+
+    @property
+    def places(self) -> bool:
+        """True if it was said where a part goes."""
+        return self != Pins(cpus=self.cpus, drafter_cpus=self.drafter_cpus)
 
 
 def placements(
@@ -47,7 +56,7 @@ def placements(
     not there.
     """
     _check_placeable(target, drafter, pins)
-    _check(machine, pins)
+    _check(machine, target, pins)
     for place in _drafter_places(machine, drafter, pins):
         for layout in _target_places(machine, target, drafter, place, pins):
             yield Placement(layout, place, n_ctx, kv_type)
@@ -64,8 +73,8 @@ def _drafter_places(
     if drafter is None:
         yield None
         return
-    if pins.drafter is not None:
-        yield pins.drafter
+    if pins.drafter is not None or pins.drafter_cpus:
+        yield pins.drafter or CPU
         return
     yield CPU
     if drafter.placeable:
@@ -78,7 +87,7 @@ def _drafter_places(
 def _target_places(
     machine: Machine, target: Footprint, drafter: Footprint | None, place: str | None, pins: Pins
 ) -> Iterator[TargetPlace]:
-    if not pins.layers and pins.device in (None, CPU):
+    if not pins.layers and pins.device in (None, CPU) and pins.experts in (None, -1):
         yield TargetPlace()
     if pins.layers == 0 or pins.device == CPU or not target.placeable:
         return
@@ -88,22 +97,32 @@ def _target_places(
             if drafter and place == device.name:
                 at = TargetPlace(place, drafter.layers)
                 left -= sum(drafter.takes(at)[place].values())
-            yield from _layouts(device.name, target, left, pins.layers)
+            yield from _layouts(device.name, target, left, pins)
 
 
-def _layouts(
-    device: str, target: Footprint, left: int, pinned: int | None
-) -> Iterator[TargetPlace]:
-    for experts_on_cpu in (False, True) if target.has_experts else (False,):
-        if pinned is not None:
-            layers = target.layers if pinned < 0 else min(pinned, target.layers)
+def _layouts(device: str, target: Footprint, left: int, pins: Pins) -> Iterator[TargetPlace]:
+    for experts_on_cpu in _experts(target, pins.experts):
+        if pins.layers is not None:
+            layers = _counted(pins.layers, target.layers)
         else:
             layers = target.fitting(device, left, experts_on_cpu=experts_on_cpu)
         if layers:
             yield TargetPlace(device, layers, experts_on_cpu)
 
 
-def _check(machine: Machine, pins: Pins) -> None:
+def _experts(target: Footprint, pinned: int | None) -> tuple[int, ...]:
+    """Of how many layers the experts may stay with the processor."""
+    every = target.layers - 1
+    if pinned is not None:
+        return (_counted(pinned, every),)
+    return (0, every) if target.has_experts else (0,)
+
+
+def _counted(pinned: int, every: int) -> int:
+    return every if pinned < 0 else min(pinned, every)
+
+
+def _check(machine: Machine, target: Footprint, pins: Pins) -> None:
     names = [CPU, *(device.name for device in machine.devices)]
     for name in (pins.device, pins.drafter):
         if name is not None and name not in names:
@@ -114,15 +133,25 @@ def _check(machine: Machine, pins: Pins) -> None:
         raise InvalidInput("layers cannot be moved to the CPU", "name a device, or no layers")
     if pins.layers and not machine.devices:
         raise InvalidInput(f"there is no device for {pins.layers} layers", "leave --gpu-layers out")
+    if pins.drafter_cpus and pins.drafter not in (None, CPU):
+        raise InvalidInput(
+            f"processors for a drafter on {pins.drafter}", "leave out --drafter-cpus, or the device"
+        )
+    if pins.experts is None:
+        return
+    if not target.has_experts:
+        raise InvalidInput("this model has no experts", "leave --cpu-experts out")
+    if pins.device == CPU or pins.layers == 0 or not machine.devices:
+        raise InvalidInput("all experts are with the CPU anyway", "leave --cpu-experts out")
 
 
 def _check_placeable(target: Footprint, drafter: Footprint | None, pins: Pins) -> None:
     """Raise InvalidInput for pins on what chooses its device by itself."""
     flags = ""
-    if not target.placeable and (pins.device, pins.layers) != (None, None):
-        flags = "--device and --gpu-layers"
-    if drafter and not drafter.placeable and pins.drafter is not None:
-        flags = "--drafter-device"
+    if not target.placeable and pins != Pins(drafter=pins.drafter, drafter_cpus=pins.drafter_cpus):
+        flags = "--device, --gpu-layers, --cpu-experts and --cpus"
+    if drafter and not drafter.placeable and (pins.drafter is not None or pins.drafter_cpus):
+        flags = "--drafter-device and --drafter-cpus"
     if flags:
         raise InvalidInput(
             "where an ONNX model runs is measured when it is loaded", f"leave out {flags}"

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgespec import memory
-from edgespec.cpu_sets import candidates
+from edgespec.cpu_sets import CpuSet, beside, candidates
 from edgespec.devices import CPU
 from edgespec.machines import Machine
 from edgespec.onnx_header import OnnxHeader
@@ -31,13 +31,8 @@ def as_json(plan: Plan, machine: Machine, question: Question) -> dict[str, Any]:
             "basis": machine.basis.value,
             "devices": [asdict(device) | {"kind": device.kind.value} for device in machine.devices],
         },
-        "threads": {
-            "cpus": list(plan.cpus.cpus),
-            "name": plan.cpus.name,
-            "why": plan.cpus.why,
-            "memory": plan.cpus.spread.value,
-            "nodes": list(plan.cpus.nodes),
-        },
+        "threads": _team(plan.cpus),
+        "drafter_threads": _team(plan.drafter_cpus) if plan.drafter_cpus else None,
         "acceptance": plan.acceptance,
         "acceptance_learnt": plan.learnt,
         "plan": _record(plan.chosen),
@@ -52,8 +47,8 @@ def summary(plan: Plan, machine: Machine, question: Question) -> str:
         ("machine", f"{machine.name}, {machine.topology.describe()}"),
         ("model", question.name),
         ("target", _target(option, question)),
-        ("drafter", _drafter(option, question)),
-        ("threads", f"{plan.cpus}: {plan.cpus.why}"),
+        ("drafter", _drafter(plan, question)),
+        ("threads", _threads(plan.cpus)),
         ("attention", _attention(plan)),
         *(("memory", line) for line in _memory(option, machine)),
         ("speed", _speed(option)),
@@ -71,6 +66,11 @@ def explanation(plan: Plan, machine: Machine, question: Question) -> str:
         ("processors", f"{one}: {one.why}")
         for one in candidates(machine.topology)
         if one.cpus != plan.cpus.cpus
+    ]
+    rows += [
+        ("drafter", f"{one}: {one.why}")
+        for one in beside(machine.topology, plan.cpus.cpus)
+        if plan.drafter_cpus and one.cpus != plan.drafter_cpus.cpus
     ]
     rows.append(("memory", f"{machine.bandwidth / 1e9:.1f} GB/s read by all cores, "
                  f"{machine.core_bandwidth / 1e9:.1f} by one ({machine.basis.value})"))  # fmt: skip
@@ -98,9 +98,15 @@ def _target(option: Option, question: Question) -> str:
     return f"{_place(placement.target, question)}, {size}, cache {placement.kv_type}"
 
 
-def _drafter(option: Option, question: Question) -> str:
-    place = option.placement.drafter
-    return _MEASURED if place and isinstance(question.drafter, OnnxHeader) else place or "none"
+def _drafter(plan: Plan, question: Question) -> str:
+    place = plan.chosen.option.placement.drafter
+    if place and isinstance(question.drafter, OnnxHeader):
+        return _MEASURED
+    return f"{place}, {_threads(plan.drafter_cpus)}" if plan.drafter_cpus else place or "none"
+
+
+def _threads(cpus: CpuSet) -> str:
+    return f"{cpus}: {cpus.why}"
 
 
 def _attention(plan: Plan) -> str:
@@ -116,7 +122,14 @@ def _place(place: TargetPlace, question: Question) -> str:
         return CPU
     layers = question.target_footprint().layers
     share = "all layers" if place.layers >= layers else f"{place.layers} of {layers} layers"
-    return f"{share} on {place.device}" + (", experts on CPU" if place.experts_on_cpu else "")
+    return f"{share} on {place.device}" + _experts(place, layers - 1)
+
+
+def _experts(place: TargetPlace, every: int) -> str:
+    if not place.experts_on_cpu:
+        return ""
+    some = "" if place.experts_on_cpu >= every else f" of {place.experts_on_cpu} layers"
+    return f", experts{some} on CPU"
 
 
 def _memory(option: Option, machine: Machine) -> Iterator[str]:
@@ -176,6 +189,18 @@ def _bandwidth(value: float | None) -> str:
 def _acceptance(plan: Plan) -> str:
     basis = "learnt from earlier answers" if plan.learnt else "assumed, never seen yet"
     return f"{plan.acceptance:.0%} accepted ({basis})"
+
+
+def _team(cpus: CpuSet) -> dict[str, Any]:
+    return {
+        "cpus": list(cpus.cpus),
+        "count": cpus.threads,
+        "name": cpus.name,
+        "why": cpus.why,
+        "pinned": cpus.pinned,
+        "memory": cpus.spread.value,
+        "nodes": list(cpus.nodes),
+    }
 
 
 def _record(judged: Judged) -> dict[str, Any]:

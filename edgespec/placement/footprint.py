@@ -79,14 +79,14 @@ class Footprint:
         for layer, (dense, experts) in enumerate(zip(self.dense, self.experts, strict=True)):
             where = place.device if layer >= first else CPU
             found[where] += dense
-            found[CPU if place.experts_on_cpu else where] += experts * touched
+            found[CPU if layer < place.experts_on_cpu else where] += experts * touched
         found[place.device if place.layers else CPU] += self.head
         share = (len(self.dense) - first) / max(len(self.dense), 1)
         found[place.device] += share * depth * self.position
         found[CPU] += (1 - share) * depth * self.position
         return found
 
-    def fitting(self, device: str, room: int, *, experts_on_cpu: bool) -> int:
+    def fitting(self, device: str, room: int, *, experts_on_cpu: int) -> int:
         """The most layers, the output matrix included, that take at most `room` bytes there."""
         for layers in range(self.layers, 0, -1):
             place = TargetPlace(device, layers, experts_on_cpu)
@@ -105,7 +105,7 @@ class Footprint:
 
     def _moved(self, place: TargetPlace) -> int:
         first = self._first(place)
-        experts = 0 if place.experts_on_cpu else sum(self.experts[first:])
+        experts = sum(self.experts[max(first, place.experts_on_cpu) :])
         return sum(self.dense[first:]) + experts + self.head
 
 

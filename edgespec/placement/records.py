@@ -12,11 +12,11 @@ from edgespec.devices import CPU
 @dataclass(frozen=True, slots=True)
 class TargetPlace:
     """Where the target's layers go: the last `layers` of them, counting the output matrix as one,
-    to `device`; the experts of these stay in the processor's memory if `experts_on_cpu`."""
+    to `device`; the experts of the first `experts_on_cpu` layers stay in the processor's memory."""
 
     device: str = CPU
     layers: int = 0
-    experts_on_cpu: bool = False
+    experts_on_cpu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,7 @@ class Judged:
 class Plan:
     """The choice, what else there was, the processors that compute, and how the target attends.
 
+    `drafter_cpus` are the drafter's, if it is on the processor.
     `acceptance` is the chance that a draft is accepted that the forecasts assume, `learnt` if it
     was seen with these models.
     """
@@ -111,6 +112,7 @@ class Plan:
     chosen: Judged
     others: tuple[Judged, ...]
     cpus: CpuSet
+    drafter_cpus: CpuSet | None
     attention: Attention
     acceptance: float
     learnt: bool

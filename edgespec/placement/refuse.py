@@ -23,7 +23,7 @@ def refusal(question: Question, free: int, excess: str) -> NotEnoughMemory:
     if need <= free:
         return NotEnoughMemory(
             f"{size} does not fit as it was asked for: {excess}",
-            "leave out --device, --gpu-layers and --drafter-device: what fits is found by itself",
+            "leave out --device, --gpu-layers, --cpu-experts and --drafter-device",
         )
     hints = _smaller(question, free) or _coarser(question, free)
     return NotEnoughMemory(

@@ -33,7 +33,7 @@ class Dispatcher:
     is left, the engine goes on where the batcher was. What is emitted depends on neither. What
     neither has room for is kept in `recall`, so that conversations can take turns. Others
     that wait for `turns` get one between two steps. If a device is lost, `on_loss` is told why, and
-    all is over here.
+    all is over here; `on_note` is told what else should be known.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Dispatcher:
         metrics: Metrics,
         turns: Turns,
         on_loss: Callable[[str], None],
+        on_note: Callable[[str], None],
         recall: Recall,
         *,
         speculate: bool,
@@ -57,6 +58,7 @@ class Dispatcher:
         self._metrics = metrics
         self._turns = turns
         self._on_loss = on_loss
+        self._on_note = on_note
         self._recall = recall
         self._speculate = speculate
         self._monitor = Condition()
@@ -177,7 +179,9 @@ class Dispatcher:
         try:
             with closing(self._engine.generate(job.rest, self._count_round)) as events:
                 for event in events:
-                    if not isinstance(event, Notice):
+                    if isinstance(event, Notice):
+                        self._on_note(event.text)
+                    else:
                         self._tell(job, event)
                     # One that came before the engine had begun had no effect. What is decided
                     # is told all the same: it may be the end.

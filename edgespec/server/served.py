@@ -19,7 +19,7 @@ from edgespec.sources.suffix import SuffixMatch
 class Served:
     """Owns `parts`. `width` answers at a time, `waiting` more may wait.
 
-    `on_loss` is told if that is over because a device is gone.
+    `on_loss` is told if that is over because a device is gone, `on_note` what else should be known.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Served:
         metrics: Metrics,
         turns: Turns,
         on_loss: Callable[[str], None],
+        on_note: Callable[[str], None],
         recall: Recall,
         *,
         speculate: bool,
@@ -48,6 +49,7 @@ class Served:
             metrics,
             turns,
             on_loss,
+            on_note,
             recall,
             speculate=speculate,
         )

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing, closing
 from itertools import count
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import edgespec
-from edgespec import Finish, Message, Role, Token, memory
+from edgespec import Finish, Message, Role, Token, cpus, memory
 from edgespec.api.rows import Rows
 from edgespec.errors import BackendError, InvalidInput, ModelUnavailable
 from tests.cli.process import edgespec as command
@@ -178,3 +181,19 @@ def test_a_model_is_loaded_by_its_plan() -> None:
     assert plan.chosen.option.forecast.plain_rate > 0
     with edgespec.load(plan=plan, threads=1, speculate=False) as model:
         assert model.n_ctx == memory.rounded(700)
+
+
+def test_a_plan_takes_its_pinned_processors_along() -> None:
+    cpu = str(max(cpus.allowed()))
+    plan = edgespec.plan(context=700, cpus=cpu, drafter_cpus=cpu)
+    assert plan.cpus.pinned
+    assert plan.drafter_cpus
+    assert plan.drafter_cpus.pinned
+    with edgespec.load(plan=plan) as model:
+        assert model.complete("Why?", seed=1, max_tokens=3).text
+        if sys.platform == "linux":
+            targets = [one for one in threading.enumerate() if "edgespec-target" in one.name]
+            where = [os.sched_getaffinity(one.native_id or 0) for one in targets]
+            assert {int(cpu)} in where
+    with pytest.raises(InvalidInput, match="processor 4000 of --cpus does not exist"):
+        edgespec.load(cpus="4000")

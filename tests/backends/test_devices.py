@@ -5,6 +5,7 @@ which registers as a GPU does. Other builds skip those tests. It proves placemen
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from edgespec.placement.enumerate import Pins
 from edgespec.protocols import ContextOptions, ModelOptions
 from edgespec.sampling.params import SamplingParams
 from edgespec_backends.llamacpp import open_model
+from edgespec_backends.llamacpp.devices import overrides
 from tests.backends.nano import DRAFTER, TARGET, Comparison, Pair, Prompts, random_sampling
 from tests.backends.remote import available, serving
 from tests.ggufs import llama_gguf
@@ -91,7 +93,8 @@ def test_experts_stay_on_the_processor(remote: str, tmp_path: Path) -> None:
     for options in (
         ModelOptions(1),
         ModelOptions(1, -1, remote),
-        ModelOptions(1, -1, remote, experts_on_cpu=True),
+        ModelOptions(1, -1, remote, experts_on_cpu=1),
+        ModelOptions(1, -1, remote, experts_on_cpu=2),
     ):
         model = open_model(path, options)
         context = model.context(ContextOptions(n_ctx=256, max_outputs=1))
@@ -99,8 +102,21 @@ def test_experts_stay_on_the_processor(remote: str, tmp_path: Path) -> None:
         rows.append(context.logits(0).copy())
         context.close()
         model.close()
-    np.testing.assert_allclose(rows[1], rows[0], atol=0.01)
-    np.testing.assert_allclose(rows[2], rows[0], atol=0.01)
+    for row in rows[1:]:
+        np.testing.assert_allclose(row, rows[0], atol=0.01)
+
+
+def test_the_experts_of_the_first_layers_are_meant() -> None:
+    patterns = [override.pattern for override in overrides(2)]
+    assert patterns.pop() is None, "the list ends"
+    names = [
+        f"blk.{layer}.ffn_{part}_exps.weight"
+        for layer in (0, 1, 2, 10)
+        for part in ("gate", "down")
+    ]
+    kept = [name for name in names if any(re.search(one.decode(), name) for one in patterns)]
+    assert kept == names[:4]
+    assert not any(re.search(one.decode(), "blk.0.ffn_gate.weight") for one in patterns)
 
 
 def test_both_on_one_device(remote: str) -> None:

@@ -1,5 +1,8 @@
 """Embeddings of tiny models, by batches of any shape."""
 
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,3 +123,13 @@ def test_an_encoder_answers_nothing(tmp_path: Path) -> None:
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert "makes embeddings and cannot continue a text; edgespec serve serves it" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel where threads may run")
+def test_it_stays_on_its_processors(tmp_path: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    file = bert_gguf(tmp_path / "model.gguf")
+    with load_embedder(str(file), cpus=str(cpu)) as loaded:
+        loaded.embed(["a text"])
+        threads = [one for one in threading.enumerate() if "edgespec-embedder" in one.name]
+        assert {cpu} in [os.sched_getaffinity(one.native_id or 0) for one in threads]

@@ -1,7 +1,11 @@
 """From a pair to an engine: the plan is used, and a device that fails is done without."""
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -9,15 +13,18 @@ from edgespec import loading, machines, memory
 from edgespec.catalog import Pair
 from edgespec.devices import CPU, Device, DeviceKind
 from edgespec.errors import InvalidInput, ModelFileError, NotEnoughMemory
-from edgespec.loading import LoadOptions, load
+from edgespec.events import Notice, Request, Token
+from edgespec.loading import LoadOptions, load, load_parts
 from edgespec.placement import ask, place
 from edgespec.placement.enumerate import Pins
 from edgespec.protocols import Model, ModelOptions, OpenModel, Progress, backend
+from edgespec.sampling.params import SamplingParams
 from tests.backends.nano import DRAFTER, TARGET
 
 pytestmark = pytest.mark.native
 GIB = 1 << 30
 PAIR = Pair("nano", TARGET, DRAFTER)
+ALLOWED = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 CARD = Device("CUDA0", "a card that is not there", DeviceKind.GPU, 8 * GIB, 8 * GIB, 1e12)
 
 
@@ -115,3 +122,55 @@ def test_a_drafter_that_does_not_fit_stays_away(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(memory, "available", lambda: need + 1024)
     with load(PAIR, LoadOptions(n_ctx=256, threads=1)) as engine:
         assert engine._drafter is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel where threads may run")
+def test_processors_are_pinned() -> None:
+    """Both parts compute where they were told to, and say the same as anywhere else."""
+    first, last = min(ALLOWED), max(ALLOWED)
+    pins = Pins(cpus=str(first), drafter_cpus=str(last))
+    prompt = (5, 6, 7, 8)
+    request = Request(prompt, SamplingParams(temperature=0), max_tokens=24)
+    answers = []
+    for options in (LoadOptions(n_ctx=256, threads=1), LoadOptions(n_ctx=256, pins=pins)):
+        with load(PAIR, options) as engine:
+            answers.append([event.id for event in engine.generate(request) if hasattr(event, "id")])
+            where = {
+                thread.name.partition("_")[0]: os.sched_getaffinity(thread.native_id)
+                for thread in threading.enumerate()
+                if thread.native_id and thread.name.startswith("edgespec-")
+            }
+    assert where["edgespec-target"] == {first}
+    assert where["edgespec-drafter"] == {last}
+    assert answers[0] == answers[1] != []
+
+
+def test_processors_that_are_not_there() -> None:
+    for pins, flag in (
+        (Pins(cpus="4000"), "--cpus"),
+        (Pins(drafter_cpus="4000"), "--drafter-cpus"),
+    ):
+        with pytest.raises(InvalidInput, match=f"processor 4000 of {flag} does not exist"):
+            load(PAIR, LoadOptions(n_ctx=256, pins=pins))
+
+
+def test_a_real_pair_looks_again_when_its_steps_drift() -> None:
+    """On a small context of its own: what is cached stays, and the next answer is the same."""
+    parts = load_parts(PAIR, LoadOptions(n_ctx=256))
+    request = Request((5, 6, 7, 8), SamplingParams(temperature=0), 24, speculate=False)
+    with parts.engine([]) as engine:
+        if parts.rebalancer is None:
+            pytest.skip("one processor, or none that can be chosen")
+        parts.rebalancer.clock = lambda: perf_counter() + 100  # A while after it was loaded.
+        first = [event for event in engine.generate(request) if isinstance(event, Token)]
+        held = engine.shared(request.prompt)
+        usual = parts.policy.costs.table.verify[0][1]
+        for _ in range(64):
+            parts.policy.costs.observe_verify(1, 0, 50 * usual)
+        engine.catch_up()
+        assert engine.shared(request.prompt) == held
+        notice, *events = engine.generate(request)
+        assert isinstance(notice, Notice)
+        assert "times as long as measured, so another look: the target " in notice.text
+        again = [event for event in events if isinstance(event, Token)]
+        assert [token.id for token in again] == [token.id for token in first]

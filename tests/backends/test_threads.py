@@ -4,13 +4,16 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgespec import bandwidth
+from edgespec import bandwidth, cpu_sets
+from edgespec.drafter_seat import SeatTrial
 from edgespec.protocols import ContextOptions, ModelOptions
+from edgespec.topology import detect
 from edgespec_backends.llamacpp.context import LlamaContext
 from edgespec_backends.llamacpp.model import LlamaModel
 from tests.backends.nano import DRAFTER
@@ -99,6 +102,29 @@ def test_pools_are_changed_while_they_are_in_use(
         np.testing.assert_allclose(logits, expected, atol=0.05)
 
 
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_one_thread_roams_and_leaves_others_where_they_are(
+    context: LlamaContext, thread: ThreadPoolExecutor
+) -> None:
+    """Target and drafter have one thread in calibrations and batches, and another mask each."""
+    model = LlamaModel(Path(DRAFTER), ModelOptions(threads=2), None)
+    target = model.context(ContextOptions(n_ctx=256, n_batch=64, max_outputs=8))
+    both, one = set(ALLOWED[:2]), set(ALLOWED[1:2])
+    free, _ = thread.submit(decode, context, 4).result()
+    try:
+        thread.submit(target.bind, *3 * [ALLOWED[:2]]).result()
+        for mask in (both, one):
+            thread.submit(context.bind, *3 * [sorted(mask)], threads=1).result()
+            for n in (1, 4, 1):
+                assert thread.submit(decode, context, n).result()[1] == mask
+                assert thread.submit(decode, target, n).result()[1] == both
+        bound, _ = thread.submit(decode, context, 4).result()
+        np.testing.assert_array_equal(bound, free)
+    finally:
+        target.close()
+        model.close()
+
+
 @pytest.mark.parametrize(
     "sets", [([], [0], [0]), ([0], [], [0]), ([0], [0], []), (list(range(513)), [0], [0])]
 )
@@ -112,3 +138,20 @@ def test_cores_are_compared() -> None:
     assert speeds.keys() == set(ALLOWED)
     assert max(speeds.values()) == 1
     assert min(speeds.values()) > 0
+
+
+@pytest.mark.skipif(len(ALLOWED) < 2, reason="needs two processors")
+def test_a_real_drafter_takes_a_seat(context: LlamaContext, thread: ThreadPoolExecutor) -> None:
+    model = LlamaModel(Path(DRAFTER), ModelOptions(threads=1), None)
+    target = model.context(ContextOptions(n_ctx=256, n_batch=64, max_outputs=8))
+    seats = cpu_sets.beside(detect.plain(2), (0,))
+    seats = [replace(seat, cpus=(ALLOWED[seat.cpus[0]],)) for seat in seats]
+    try:
+        thread.submit(target.bind, *3 * [ALLOWED[:1]]).result()
+        seat = thread.submit(SeatTrial(target, context, seats).best).result()
+        assert seat in seats
+        assert thread.submit(decode, context, 1).result()[1] == set(seat.cpus)
+        assert target.length() == context.length() == 0
+    finally:
+        target.close()
+        model.close()

@@ -109,7 +109,7 @@ def test_a_batch_with_an_onnx_target_goes_row_by_row(target: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--device", "CPU"), "leave out --device and --gpu-layers"),
+        (("--device", "CPU"), "leave out --device, --gpu-layers"),
         (("--kv-type", "q8_0"), "the cache of model.onnx has the type that its graph says"),
         (("--json-schema", "{}"), "an ONNX model cannot be held to a grammar; use a GGUF target"),
     ],

@@ -59,6 +59,20 @@ def test_another_machine(tmp_path: Path) -> None:
     assert json.loads(pinned.stdout)["plan"]["target"]["layers"] == 3
 
 
+def test_pinned_processors(tmp_path: Path) -> None:
+    file = tmp_path / "machine.toml"
+    file.write_text(BIG)
+    pins = ("--cpus", "0-3,8", "--drafter-cpus", "9", "--device", "CPU")
+    done = edgespec("plan", "--for-machine", str(file), "--json", *pins)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["threads"]["cpus"], found["threads"]["pinned"]) == ([0, 1, 2, 3, 8], True)
+    assert (found["drafter_threads"]["cpus"], found["drafter_threads"]["count"]) == ([9], 1)
+    words = edgespec("plan", "--for-machine", str(file), "--explain", *pins).stdout
+    assert "5 on 0-3,8 (pinned): pinned by you" in words
+    assert "CPU, 1 on 9 (pinned): pinned by you" in words
+
+
 def test_a_model_that_was_not_pulled(
     tmp_path: Path, server: HubServer, variables: dict[str, str], data: bytes, edgespec_home: Path
 ) -> None:
@@ -104,6 +118,12 @@ def test_a_model_that_was_not_pulled(
         ("--gpu-layers -2", BIG, 2, "--gpu-layers"),
         ("--kv-type q3", BIG, 2, "--kv-type"),
         ("absent.gguf", BIG, 3, "absent.gguf does not exist"),
+        ("--cpus 0,99", BIG, 2, "processor 99 of --cpus does not exist; what is there is 0-15"),
+        ("--cpus all", BIG, 2, "--cpus 'all' is no list of processors; write it as in 0-3,8"),
+        ("--cpus 0-1 --threads 3", BIG, 2, "--threads 3 on the 2 processors of --cpus"),
+        ("--drafter-cpus 16", BIG, 2, "processor 16 of --drafter-cpus does not exist"),
+        ("--cpu-experts -1", BIG, 2, "this model has no experts"),
+        ("--cpu-experts -2", BIG, 2, "--cpu-experts"),
     ],
 )
 def test_refusals_are_one_line(

@@ -15,6 +15,7 @@ def test_every_option_reaches_the_screen(monkeypatch: pytest.MonkeyPatch) -> Non
     options = (
         "--model a.gguf --drafter b.gguf --context 512 --threads 3 --draft-length 4 --no-speculate "
         "--device CUDA0 --gpu-layers 7 --drafter-device CUDA1 --kv-type q8_0 --system short "
+        "--cpu-experts 5 --cpus 0-1 --drafter-cpus 2 "
         "--temperature 0.3 --top-k 9 --seed 8 --max-tokens 33 --stop END"
     )
     done = CliRunner().invoke(chat, options.split())
@@ -31,6 +32,9 @@ def test_every_option_reaches_the_screen(monkeypatch: pytest.MonkeyPatch) -> Non
         "device": "CUDA0",
         "gpu_layers": 7,
         "drafter_device": "CUDA1",
+        "cpu_experts": 5,
+        "cpus": "0-1",
+        "drafter_cpus": "2",
         "kv_type": "q8_0",
         "system": "short",
         "temperature": 0.3,

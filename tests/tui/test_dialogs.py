@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_model", "sorting")
 
 def test_settings_take_effect_and_are_kept(no_model: list[str]) -> None:
     async def story() -> None:
-        async with driving(size=(100, 40)) as chat:
+        async with driving(size=(100, 60)) as chat:
             await chat.press("f2")
             dialog = chat.app.screen
             dialog.query_one("#temperature", Input).value = "hot"

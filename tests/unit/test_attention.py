@@ -50,8 +50,8 @@ def test_answers_that_share_a_cache(sequences: int, n_ctx: int, flash: bool) -> 
 
 
 def test_a_flag_decides_against_the_timing() -> None:
-    assert choose("flash", BIG, 8192, "f16", SLOW) == Attention(True, "as the flags say", True)
-    assert choose("plain", BIG, 256, "f16", EVEN) == Attention(False, "as the flags say", True)
+    assert choose("flash", BIG, 8192, "f16", SLOW) == Attention(True, "pinned by you", True)
+    assert choose("plain", BIG, 256, "f16", EVEN) == Attention(False, "pinned by you", True)
     assert not open_to("plain", BIG, 8192, "f16")
 
 

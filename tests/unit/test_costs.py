@@ -174,3 +174,19 @@ def test_an_old_table_is_distrusted_until_batches_confirm_it() -> None:
     trusted = CostModel(table())
     assert costs.feared(4, 0) == pytest.approx(trusted.feared(4, 0))
     assert costs.feared(1, 0) == pytest.approx(trusted.feared(1, 0))
+
+
+def test_a_drift_is_told_once_enough_steps_of_a_kind_were_seen() -> None:
+    costs = CostModel(CostTable({0: {1: 1.0, 4: 2.0}}, {0: 0.1}, verify_contention=1.5))
+    for _ in range(8):
+        costs.observe_verify(1, 0, 3.0)
+    assert costs.drift is None
+    costs.observe_verify(1, 0, 3.0)
+    assert costs.drift == 3.0
+    assert costs.steps == 9
+    for _ in range(9):
+        costs.observe_verify(4, 0, 2.4)
+    assert costs.drift == pytest.approx(1.2), "what only one kind shows is not believed"
+    for _ in range(70):
+        costs.observe_verify(4, 0, 6.0, contended=True)
+    assert costs.drift == pytest.approx(2.0)

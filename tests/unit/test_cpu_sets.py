@@ -1,11 +1,13 @@
 """Sets of processors from recorded machines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgespec import cpu_sets
 from edgespec.cpu_sets import CpuSet, Spread
+from edgespec.errors import InvalidInput
 from edgespec.topology import detect, linux, windows
 from tests import machines
 from tests.machines import LinuxMachine
@@ -91,3 +93,48 @@ def test_more_threads_than_cores_use_the_second_threads() -> None:
 
 def test_in_words() -> None:
     assert str(CpuSet("P cores", (0, 1, 2, 5), "")) == "4 on 0-2,5 (P cores)"
+
+
+def test_pinned_processors_are_taken_as_they_are(tmp_path: Path) -> None:
+    topology = linux.read(machines.EPYC_NPS4.build(tmp_path))
+    near = cpu_sets.default(topology, cpus="3,0-1")
+    assert (near.cpus, near.why, near.pinned) == ((0, 1, 3), "pinned by you", True)
+    assert (near.spread, near.nodes) == (Spread.BIND, (0,))
+    far = cpu_sets.default(topology, threads=2, cpus="0,6")
+    assert (far.spread, far.nodes) == (Spread.INTERLEAVE, (0, 1))
+    alone = cpu_sets.default(detect.plain(2), cpus="1")
+    assert (alone.spread, alone.nodes) == (Spread.DEFAULT, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "threads", "what", "hint"),
+    [
+        ("0,9", 0, "processor 9 of --cpus does not exist", "what is there is 0-3"),
+        ("1-3", 0, "processor 2-3 of --cpus is not allowed", "what is there is 0-1"),
+        ("one", 0, "--cpus 'one' is no list of processors", "write it as in 0-3,8"),
+        (",", 0, "--cpus ',' is no list of processors", "write it as in 0-3,8"),
+        ("0-1", 3, "--threads 3 on the 2 processors of --cpus", "leave out --threads"),
+    ],
+)
+def test_processors_that_cannot_be_pinned(text: str, threads: int, what: str, hint: str) -> None:
+    topology = replace(detect.plain(4), allowed=frozenset({0, 1}))
+    with pytest.raises(InvalidInput) as caught:
+        cpu_sets.default(topology, threads, text)
+    assert what in caught.value.what
+    assert hint in caught.value.hint
+
+
+def test_a_drafter_is_put_on_the_best_cores_that_are_free(tmp_path: Path) -> None:
+    topology = linux.read(machines.LAPTOP.build(tmp_path))
+    free, shared = cpu_sets.beside(topology, cpu_sets.default(topology).cpus)
+    assert (free.cpus, free.threads) == (tuple(range(12, 20)), 1)
+    assert (shared.cpus, shared.threads) == ((0, 2, 4, 6, 8, 10), 1)
+    assert cpu_sets.beside(detect.plain(8), range(7))[0].cpus == (7,)
+
+
+def test_a_drafter_without_a_free_core_goes_anywhere(tmp_path: Path) -> None:
+    assert [one.cpus for one in cpu_sets.beside(detect.plain(2), (0, 1))] == [(0, 1)]
+    assert [one.cpus for one in cpu_sets.beside(detect.plain(2), (1,))] == [(0,), (1,)]
+    limited = linux.read(machines.CONTAINER.build(tmp_path))
+    (only,) = cpu_sets.beside(limited, cpu_sets.default(limited).cpus)
+    assert only.cpus == tuple(sorted(limited.allowed))

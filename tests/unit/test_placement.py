@@ -93,7 +93,7 @@ def test_a_card_is_split_between_the_drafter_and_some_layers(tmp_path: Path) -> 
 def test_experts_stay_with_the_processor(tmp_path: Path) -> None:
     plan = choose(on_linux(tmp_path, machines.DESKTOP, 58, 80, RTX_3050), EXPERTS)
     chosen = plan.chosen.option
-    assert chosen.placement.target == TargetPlace("CUDA0", 49, experts_on_cpu=True)
+    assert chosen.placement.target == TargetPlace("CUDA0", 49, experts_on_cpu=48)
     assert plan.chosen.reason.why is Why.FASTEST
     assert chosen.total("CUDA0") < RTX_3050.free < chosen.total(CPU)
 
@@ -187,12 +187,63 @@ def test_flags_pin_parts(tmp_path: Path) -> None:
         (Pins("CUDA7"), "no device 'CUDA7'; this machine has CPU, CUDA0"),
         (Pins(drafter="TPU"), "no device 'TPU'"),
         (Pins(CPU, 4), "cannot be moved to the CPU"),
+        (Pins(experts=-1), "this model has no experts; leave --cpu-experts out"),
+        (Pins(drafter="CUDA0", drafter_cpus="0"), "processors for a drafter on CUDA0"),
+        (Pins(cpus="0,7"), "processor 7 of --cpus does not exist; what is there is 0-1"),
+        (Pins(drafter_cpus="2"), "processor 2 of --drafter-cpus does not exist"),
     ],
 )
 def test_pins_that_name_nothing(tmp_path: Path, pins: Pins, part: str) -> None:
     box = on_linux(tmp_path, machines.VM, 14, 40, RTX_3050)
     with pytest.raises(InvalidInput, match=part):
         choose(box, EIGHT, pins)
+
+
+@pytest.mark.parametrize(
+    ("experts", "kept", "devices"),
+    [(-1, 48, {CPU, "CUDA0"}), (20, 20, {"CUDA0"}), (0, 0, {"CUDA0"})],
+)
+def test_experts_are_pinned(tmp_path: Path, experts: int, kept: int, devices: set[str]) -> None:
+    box = on_linux(tmp_path, machines.DESKTOP, 58, 80, RTX_4070)
+    plan = choose(box, EXPERTS, Pins(experts=experts))
+    every = [plan.chosen, *plan.others]
+    assert plan.chosen.reason.why is Why.PINNED
+    places = [judged.option.placement.target for judged in every]
+    assert {place.device for place in places} == devices
+    assert {place.experts_on_cpu for place in places if place.layers} == {kept}
+
+
+def test_the_more_experts_stay_the_less_goes_to_the_card(tmp_path: Path) -> None:
+    box = on_linux(tmp_path, machines.DESKTOP, 58, 80, replace(RTX_4070, free=40 * GIB))
+    sizes = []
+    for experts in (0, 20, 48):
+        pins = Pins("CUDA0", -1, CPU, experts)
+        option = choose(box, EXPERTS, pins).chosen.option
+        sizes.append(option.takes["CUDA0"]["target weights"])
+        whole = option.takes["CUDA0"]["target weights"] + option.takes[CPU]["target weights"]
+        assert whole == pytest.approx(EXPERTS.target_footprint().estimate.weights, rel=0.05)
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
+    with pytest.raises(InvalidInput, match="all experts are with the CPU anyway"):
+        choose(box, EXPERTS, Pins(CPU, experts=3))
+
+
+def test_processors_are_pinned(tmp_path: Path) -> None:
+    box = on_linux(tmp_path, machines.DESKTOP, 58, 80)
+    plan = choose(box, EIGHT, Pins(cpus="0-2,8", drafter_cpus="9-10"))
+    assert (plan.cpus.cpus, plan.cpus.why) == ((0, 1, 2, 8), "pinned by you")
+    assert plan.drafter_cpus
+    assert (plan.drafter_cpus.cpus, plan.drafter_cpus.threads) == ((9, 10), 2)
+    assert plan.drafter_cpus.pinned
+    assert plan.chosen.reason.why is not Why.PINNED, "where the parts go is the plan's"
+
+
+def test_a_drafter_beside_the_target(tmp_path: Path) -> None:
+    plan = choose(on_linux(tmp_path, machines.LAPTOP, 24, 70), EIGHT)
+    assert plan.drafter_cpus
+    assert plan.drafter_cpus.threads == 1
+    assert not set(plan.drafter_cpus.cpus) & set(plan.cpus.cpus)
+    on_card = choose(on_linux(tmp_path / "2", machines.DESKTOP, 58, 80, RTX_4070), SEVENTY)
+    assert on_card.drafter_cpus is None
 
 
 def test_pins_that_do_not_fit(tmp_path: Path) -> None:

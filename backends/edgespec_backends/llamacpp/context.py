@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgespec.errors import Aborted, BackendError, NotEnoughMemory
-from edgespec.protocols import ContextOptions, Held, Logits, Rollback, Row
+from edgespec.protocols import ContextOptions, Cpus, Held, Logits, Rollback, Row
 from edgespec_backends.llamacpp.batch import Batch
 from edgespec_backends.llamacpp.branches import Branches
 from edgespec_backends.llamacpp.huge_pages import NewMemory
@@ -121,13 +121,13 @@ class LlamaContext:
             return False
         return True
 
-    def bind(self, single: Sequence[int], batch: Sequence[int], prompt: Sequence[int]) -> None:
+    def bind(self, single: Cpus, batch: Cpus, prompt: Cpus, *, threads: int = 0) -> None:
         """Decode single tokens, batches and prompts on these processors."""
         if self._pools is None:
             address = ctypes.cast(self._context, ctypes.c_void_p).value
             assert address is not None
             self._pools = ThreadPools(address)
-        self._pools.bind(single, batch, prompt)
+        self._pools.bind(single, batch, prompt, threads)
 
     def on_loss(self, report: Callable[[str], None]) -> None:
         """Call `report` if the device is lost on this thread, instead of ending the process."""

@@ -42,10 +42,12 @@ class _Override(ctypes.Structure):
     _fields_ = [("pattern", ctypes.c_char_p), ("buffer_type", _POINTER)]
 
 
-def overrides() -> Any:
-    """The NULL-terminated list that keeps experts in the processor's memory."""
+def overrides(layers: int) -> Any:
+    """The NULL-terminated list that keeps the experts of the first layers with the processor."""
     on_cpu = function("ggml_backend_cpu_buffer_type", _POINTER)()
-    return (_Override * 2)(_Override(rb"\.ffn_[a-z_]*exps\.", on_cpu), _Override(None, None))
+    patterns = (rb"^blk\.%d\.ffn_[a-z_]*exps\." % layer for layer in range(layers))
+    kept = [_Override(pattern, on_cpu) for pattern in patterns]
+    return (_Override * (layers + 1))(*kept, _Override(None, None))
 
 
 def pointers() -> Iterator[int]:

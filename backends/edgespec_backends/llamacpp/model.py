@@ -96,7 +96,7 @@ def _load(path: Path, options: ModelOptions, progress: Progress | None) -> Any:
     # CPU kernels are lost; an empty device list keeps them.
     devices = device_list(options.device if options.n_gpu_layers else "")
     params.devices = ctypes.cast(devices, ctypes.c_void_p)
-    moved = overrides() if options.experts_on_cpu else None
+    moved = overrides(options.experts_on_cpu) if options.experts_on_cpu else None
     params.tensor_buft_overrides = ctypes.cast(moved, ctypes.c_void_p) if moved else None
     model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if raised:

@@ -74,6 +74,7 @@ def load() -> Iterator[Load]:
             load,
             Turns(),
             load.told.append,
+            load.told.append,
             Recall(1 << 20),
             speculate=False,
         )
