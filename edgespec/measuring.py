@@ -112,7 +112,12 @@ class Measuring:
             pinned = Balance.of(cpu_sets.pinned(detect.here(), self.pins.cpus, "--cpus").cpus)
             target.bind(pinned.single, pinned.batch, pinned.prompt)
             return pinned
-        if self.pinned or self.threads == 1 or not isinstance(target, Bindable):
+        if not isinstance(target, Bindable):
+            return None
+        if self.pinned or self.threads == 1:
+            if self.pins.drafter_cpus:  # Or its thread would stay where the drafter was measured.
+                every = cpu_sets.anywhere(detect.here()).cpus
+                target.bind(every, every, every, threads=self.threads)
             return None
 
         balancer = Balancer(target, cpu_sets.candidates(detect.here()))

@@ -45,7 +45,8 @@ class Rebalancer:
     scratch: ContextOptions
     seat: Callable[[Balance], CpuSet] | None = None
     clock: Callable[[], float] = perf_counter
-    _usual: float | None = field(default=1.0, init=False)
+    _usual: float = field(default=1.0, init=False)
+    _settling: bool = field(default=False, init=False)
     _steps: int = field(default=-_SETTLED, init=False)
     _next: float = field(init=False)
     _measured: Context | None = field(default=None, init=False)
@@ -60,8 +61,9 @@ class Rebalancer:
         drift = self.costs.drift
         if drift is None or self.costs.steps - self._steps < _SETTLED:
             return False
-        if self._usual is None:
-            self._usual = drift
+        if self._settling:
+            # What became worse since the last look has not become usual.
+            self._usual, self._settling = min(drift, self._usual), False
         changed = not 1 / _TOLERANCE < drift / self._usual < _TOLERANCE
         return changed and self.clock() >= self._next
 
@@ -74,7 +76,8 @@ class Rebalancer:
             return ""
         except (NotEnoughMemory, BackendError):
             pass  # There is no room to find out; what is usual from now on is seen all the same.
-        self._steps, self._usual, self._next = self.costs.steps, None, self.clock() + _PAUSE
+        self._usual, self._settling = drift, True
+        self._steps, self._next = self.costs.steps, self.clock() + _PAUSE
         if self.now is before:
             return ""
         self._moved = (self.now.single, self.now.batch) != (before.single, before.batch)

@@ -174,3 +174,15 @@ def test_a_real_pair_looks_again_when_its_steps_drift() -> None:
         assert "times as long as measured, so another look: the target " in notice.text
         again = [event for event in events if isinstance(event, Token)]
         assert [token.id for token in again] == [token.id for token in first]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel where threads may run")
+def test_a_pinned_drafter_leaves_the_target_everything() -> None:
+    """Both were measured on one thread."""
+    pins = Pins(drafter_cpus=str(max(ALLOWED)))
+    for threads in (1, 2):
+        with load(PAIR, LoadOptions(n_ctx=256, threads=threads, pins=pins)) as engine:
+            list(engine.generate(Request((5, 6, 7, 8), max_tokens=8)))
+            targets = [one for one in threading.enumerate() if "edgespec-target" in one.name]
+            where = [os.sched_getaffinity(one.native_id or 0) for one in targets]
+            assert where == [set(ALLOWED)]

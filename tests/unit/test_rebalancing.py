@@ -158,6 +158,14 @@ def test_the_target_moves_away_from_a_busy_core_and_back(machine: Machine) -> No
     assert [one.closed for one in machine.made] == [True, True]
 
 
+def test_what_became_worse_by_a_look_is_not_taken_for_usual(machine: Machine) -> None:
+    machine.drift(0.6)
+    machine.rebalancer.look()
+    machine.now += 61.0
+    machine.drift(3.0)
+    assert machine.rebalancer.due()
+
+
 def test_it_looks_once_a_minute_at_most(machine: Machine) -> None:
     machine.drift(2.0)
     machine.rebalancer.look()
