@@ -226,7 +226,7 @@ ACTIONS = (
     Action(
         "preset",
         "Preset",
-        "Use settings that go together; without a name, the usual ones. NAME: SETTINGS writes some.",
+        "Use settings that go together; without a name, the usual. NAME: SETTINGS writes one.",
         settings.preset,
         word="preset",
         argument="[NAME]",
