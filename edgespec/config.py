@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +13,6 @@ from edgespec.errors import EdgespecError, InvalidInput
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
-    from tomlkit.items import Table
 
 HEADER = "edgespec's settings. What is not here has its default; docs/settings.md lists all."
 
@@ -101,6 +100,8 @@ FIELDS = {item.name: item for item in fields(Settings)}
 TABLES = ("presets", "keys")
 """Sections whose keys are the user's own names."""
 _SECTIONS = {item.metadata["section"] for item in FIELDS.values()}
+KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+"""What values are called, for people."""
 
 
 def file() -> Path:
@@ -121,7 +122,7 @@ def load(path: Path) -> Settings:
     values: dict[str, Any] = {}
     for section, keys in table.items():
         if section not in _SECTIONS or not isinstance(keys, dict):
-            raise _wrong(path, text, section, None, "is not a section", _near(section, _SECTIONS))
+            raise _wrong(path, text, section, None, "is not a section", near(section, _SECTIONS))
         found = {key: _read_value(path, text, section, key, value) for key, value in keys.items()}
         values |= {section: found} if section in TABLES else found
     return Settings(**values)
@@ -134,59 +135,64 @@ def check(name: str, value: Any) -> Any:
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if type(value) is not type(default):
-        raise InvalidInput(f"{name} = {value!r}", f"it must be {_KINDS[type(default)]}")
+        raise InvalidInput(f"{name} = {value!r}", f"it must be {KINDS[type(default)]}")
     least, most = item.metadata["least"], item.metadata["most"]
     if most > least and not least <= value <= most:
         raise InvalidInput(f"{name} = {value}", f"it must be between {least} and {most}")
     return value
 
 
-def parse(name: str, text: str) -> Any:
-    """The value that a user typed for the setting `name`. Raises InvalidInput."""
-    kind: Any = type(FIELDS[name].default)
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.strip().lower()]
-        return check(name, kind(text) if kind is str else kind(text.strip()))
-    except (ValueError, KeyError):
-        raise InvalidInput(f"{name} = {text!r}", f"it must be {_KINDS[kind]}") from None
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """`settings` with `changes`. Raises InvalidInput for a wrong value.
+
+    Of presets and keys only those named change; what is named without a value goes.
+    """
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name in TABLES:
+            both = {**getattr(settings, name), **value}
+            new[name] = {key: one for key, one in both.items() if one or key not in value}
+        else:
+            new[name] = check(name, value)
+    return replace(settings, **new)
 
 
 def save(path: Path, settings: Settings, **changes: Any) -> Settings:
-    """Change some settings, here and in `path`; the user's comments and order stay.
+    """Change some settings, as `changed` does, here and in `path`; comments and order stay.
 
     Raises InvalidInput for a wrong value, EdgespecError if the file cannot be written.
     """
     import tomlkit  # Not needed to read them, and starting shall cost little.
 
-    new = replace(settings, **{name: check(name, value) for name, value in changes.items()})
+    new = changed(settings, changes)
     document = tomlkit.parse(_read(path))
-    for name in changes:
+    for name, value in changes.items():
         table = _table(document, FIELDS[name].metadata["section"])
-        if name not in table:
+        if name in TABLES:
+            _merge(table, value)
+            continue
+        if name not in table and isinstance(table, tomlkit.items.Table):
             table.add(tomlkit.comment(FIELDS[name].metadata["text"]))
-        table[name] = changes[name]
+        table[name] = value
     _write(path, tomlkit.dumps(document))
     return new
 
 
-def save_key(path: Path, action: str, keys: str) -> None:
-    """Give `action` other keys in `path`; without `keys`, its usual ones.
-
-    Raises InvalidInput for a file that cannot be read, EdgespecError if it cannot be written.
-    """
-    import tomlkit
-
-    document = tomlkit.parse(_read(path))
-    table = _table(document, "keys")
-    if keys:
-        table[action] = keys
-    else:
-        table.pop(action, None)
-    _write(path, tomlkit.dumps(document))
+def _merge(table: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set what has a value, remove what has none."""
+    for name, value in changes.items():
+        if not value:
+            table.pop(name, None)
+        elif isinstance(value, Mapping) and name in table:
+            for key in [key for key in table[name] if key not in value]:
+                table[name].pop(key)
+            for key, one in value.items():
+                table[name][key] = one
+        else:
+            table[name] = value
 
 
-def _table(document: "TOMLDocument", section: str) -> "Table":
+def _table(document: "TOMLDocument", section: str) -> MutableMapping[str, Any]:
     """The table of `section`, begun if need be."""
     import tomlkit
 
@@ -196,11 +202,8 @@ def _table(document: "TOMLDocument", section: str) -> "Table":
         document.add(tomlkit.nl())
         document.add(section, tomlkit.table())
     table = document[section]
-    assert isinstance(table, tomlkit.items.Table)
+    assert isinstance(table, MutableMapping)
     return table
-
-
-_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def _read_value(path: Path, text: str, section: str, key: str, value: Any) -> Any:
@@ -221,9 +224,9 @@ def _read_value(path: Path, text: str, section: str, key: str, value: Any) -> An
 
 def _checked(path: Path, text: str, section: str, key: str, value: Any, like: str) -> Any:
     """A setting of the section `like`, which stands in `section`."""
-    here = [name for name, item in FIELDS.items() if item.metadata["section"] == like]
+    here = of_section(like)
     if key not in here:
-        raise _wrong(path, text, section, key, "is not a setting", _near(key, here))
+        raise _wrong(path, text, section, key, "is not a setting", near(key, here))
     try:
         return check(key, value)
     except InvalidInput as error:
@@ -251,9 +254,15 @@ def _line(text: str, section: str, key: str | None) -> int:
     return 1
 
 
-def _near(word: str, known: Any) -> str:
-    near = get_close_matches(word, known, 1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+def of_section(section: str) -> list[str]:
+    """The settings of `section`."""
+    return [name for name, item in FIELDS.items() if item.metadata["section"] == section]
+
+
+def near(word: str, known: Any) -> str:
+    """What may be meant by `word`, which is none of `known`."""
+    found = get_close_matches(word, known, 1)
+    return f"did you mean {found[0]}?" if found else f"known are {', '.join(sorted(known))}"
 
 
 def _read(path: Path) -> str:

@@ -23,6 +23,8 @@ _WAIT = 5.0
 """Seconds to wait for another process that writes."""
 _TELLING = 20
 """Tokens from which on an answer's speed says something."""
+_ROLES = {role.value: role for role in Role}
+_NOTHING = "{}"
 _KEPT = 7 * 24 * 3600.0
 """Seconds for which a deleted conversation can still be restored."""
 
@@ -250,7 +252,8 @@ class Store:
 
 def _message(row: tuple[Any, ...]) -> StoredMessage:
     id_, parent, role, text, done, created, facts = row
-    return StoredMessage(id_, parent, Role(role), text, bool(done), created, json.loads(facts))
+    known = json.loads(facts) if facts != _NOTHING else {}
+    return StoredMessage(id_, parent, _ROLES[role], text, bool(done), created, known)
 
 
 def _text(text: str) -> str:

@@ -113,6 +113,8 @@ def test_settings_take_effect_and_are_kept() -> None:
     with Plain() as chat:
         chat.say("What does len do?")
         assert "12 tokens, " in chat.say("/stats")
+        assert "brief: max tokens 2" in chat.say("/preset brief: max_tokens = 2")
+        assert "the usual settings" in chat.say("/preset brief:")
         assert "max_tokens=5" in chat.say("/settings max_tokens = 5")
         chat.say("/regen")
         assert "5 tokens, " in chat.say("/stats")

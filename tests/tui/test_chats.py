@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgespec_tui.widgets.composer import Composer
+from edgespec_tui.widgets.entry import Entry
 from edgespec_tui.widgets.sidebar import Conversations
 from tests.tui.driving import drive, driving
 from tests.tui.talks import open_store, talk
@@ -68,7 +68,7 @@ def test_a_defect_is_one_line_and_a_log(
 
     async def story() -> None:
         async with driving() as chat:
-            monkeypatch.setattr(Composer, "remember", broken)
+            monkeypatch.setattr(Entry, "leave_edit", broken)
             await chat.press("ctrl+n")
             await chat.pilot.pause()
 

@@ -137,6 +137,7 @@ def test_what_was_being_typed_waits_while_a_message_is_edited() -> None:
 def test_what_a_command_takes_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my talks").mkdir()
     (tmp_path / "my talks" / "one.json").touch()
+    (tmp_path / "my talks" / "tiny.gguf").touch()
     monkeypatch.chdir(tmp_path)
 
     async def story() -> None:
@@ -144,7 +145,10 @@ def test_what_a_command_takes_is_completed(tmp_path: Path, monkeypatch: pytest.M
             for typed, whole in {
                 "/theme edgespec-": "/theme edgespec-light",
                 "/key hardw": "/key hardware",
-                "/import my talks/": "/import my talks/one.json",
+                "/import my talks/o": "/import my talks/one.json",
+                "/model nan": "/model nano",
+                "/model my talks/t": "/model my talks/tiny.gguf",
+                "/pull qwen3-8": "/pull qwen3-8b",
                 '@"my talks/o': '@"my talks/one.json"',
             }.items():
                 chat.composer.set(typed)

@@ -1,5 +1,6 @@
 """The parts of the chat that need no screen."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from edgespec.events import Finish, FinishReason, Round, Source, Stats, Token
 from edgespec.live import Live, describe
 from edgespec.thinking import Parts, divide
 from edgespec.timeline import Timeline, busy, cells
-from edgespec_tui.actions import ACTIONS, message_bindings, screen_bindings
+from edgespec_tui.actions import ACTIONS
+from edgespec_tui.bindings import message_bindings, screen_bindings
 from edgespec_tui.keys import ON_MESSAGE, keymap
 from edgespec_tui.pace import Pace
 from edgespec_tui.widgets.origins import marked
@@ -69,19 +71,23 @@ def test_nothing_is_said_of_a_speed_up_where_nothing_was_drafted() -> None:
     assert describe(live.facts()) == "0 tokens · 8.0 tok/s · TTFT 0.00 s · cut off at its length"
 
 
-def test_the_screen_is_updated_less_often_where_it_takes_too_much() -> None:
-    used = [0.0]
+@pytest.mark.parametrize(
+    ("cost", "interval"), [(0.0, 0.1), (0.01, 0.1), (0.06, 0.4), (0.12, 0.8), (5.0, 1.0)]
+)
+def test_the_screen_is_updated_less_often_where_it_takes_too_much(
+    cost: float, interval: float
+) -> None:
+    used, dues = [0.0], []
     pace = Pace(10, lambda: used[0])
-    now, dues = 0.0, []
-    for _ in range(200):
-        now += 0.05
-        if pace.due(now):
-            dues.append(now)
-            used[0] += 0.05
-    assert dues[1] - dues[0] == pytest.approx(0.1)
-    assert 0.2 < dues[-1] - dues[-2] < 0.6
+    for n in range(200):
+        if pace.due(n / 50):
+            dues.append(n / 50)
+            used[0] += cost
+    waits = [after - before for before, after in pairwise(dues)]
+    assert waits == pytest.approx([interval] * len(waits), abs=0.021)
+    assert len(waits) > 2
     pace.hurry()
-    assert pace.due(now + 0.001)
+    assert pace.due(n / 50 + 0.001)
 
 
 def rounds(*counts: tuple[int, int]) -> Timeline:

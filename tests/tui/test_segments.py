@@ -18,7 +18,7 @@ def test_a_long_text_is_cut_between_paragraphs() -> None:
     text = "line\nline\n\n" * 100
     parts = segments(text)
     assert "".join(parts) == text
-    assert [part.count("\n") for part in parts] == [62, 60, 60, 60, 58]
+    assert [part.count("\n") for part in parts] == [32, *[30] * 8, 28]
     assert all(part.startswith("\n") for part in parts[1:])
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edgespec import config
+from edgespec import config, typed
 from edgespec.config import FIELDS, Settings
 from edgespec.errors import InvalidInput
 from edgespec.sampling.params import SamplingParams
@@ -128,7 +128,7 @@ def test_a_wrong_value_is_not_saved(file: Path) -> None:
     ],
 )
 def test_what_is_typed_becomes_a_value(name: str, text: str, value: object) -> None:
-    assert config.parse(name, text) == value
+    assert typed.parse(name, text) == value
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,20 @@ def test_what_is_typed_becomes_a_value(name: str, text: str, value: object) -> N
 )
 def test_what_is_typed_wrongly_is_explained(name: str, text: str) -> None:
     with pytest.raises(InvalidInput, match="it must be"):
-        config.parse(name, text)
+        typed.parse(name, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[presets.a]\ntop_k = 1\n\n[model]\ncontext = 5\n\n[presets.b]\ntop_k = 2\n",
+        "[presets]\na = {top_k = 1}\nb.top_k = 2\n",
+        "presets = {a = {top_k = 1}, b = {top_k = 2}}\n",
+    ],
+)
+def test_presets_can_be_written_in_any_way(file: Path, text: str) -> None:
+    settings = config.load(written(file, text))
+    changes = {"a": {"top_k": 3, "top_p": 0.5}, "b": {}, "c": {"system": "x"}}
+    config.save(file, settings, presets=changes)
+    assert config.load(file).presets == {"a": changes["a"], "c": changes["c"]}
+    assert config.load(file).context == settings.context

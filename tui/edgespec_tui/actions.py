@@ -1,49 +1,7 @@
 """Everything that can be done, in one table: keys, commands, palette and help come from it."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from textual.binding import Binding, BindingType
-
-from edgespec_tui.commands import answers, clipboard, conversations, views
-
-if TYPE_CHECKING:
-    from edgespec_tui.screens.chat import ChatScreen
-
-Run = Callable[["ChatScreen", str], Awaitable[None] | None]
-Choices = Callable[["ChatScreen", str], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something to do. `key` works everywhere, `own_key` on a message, `/word` in the composer.
-
-    `argument` names what a command takes, in brackets if it can do without, and `choices` tells
-    what one that was begun can become; `shown` puts it into the footer.
-    """
-
-    id: str
-    title: str
-    help: str
-    run: Run
-    key: str = ""
-    own_key: str = ""
-    word: str = ""
-    argument: str = ""
-    shown: bool = False
-    choices: Choices = lambda _screen, _begun: ()
-
-    @property
-    def needs_argument(self) -> bool:
-        """Whether the command means nothing alone."""
-        return bool(self.argument) and not self.argument.startswith("[")
-
-    @property
-    def usage(self) -> str:
-        """How to write it as a command."""
-        return f"/{self.word} {self.argument}".rstrip()
-
+from edgespec_tui.action import Action
+from edgespec_tui.commands import answers, clipboard, conversations, models, settings, views
 
 ACTIONS = (
     Action("stop", "Stop", "Stop the answer; what came stays.", answers.stop, "escape", shown=True),
@@ -126,14 +84,7 @@ ACTIONS = (
         "right",
         "next",
     ),
-    Action(
-        "copy",
-        "Copy",
-        "Copy a message.",
-        clipboard.copy,
-        own_key="c",
-        word="copy",
-    ),
+    Action("copy", "Copy", "Copy a message.", clipboard.copy, own_key="c", word="copy"),
     Action(
         "copy-code",
         "Copy code",
@@ -250,16 +201,16 @@ ACTIONS = (
         "theme",
         "Theme",
         "Choose the colours; without a name, the next ones.",
-        views.theme,
+        settings.theme,
         word="theme",
         argument="[NAME]",
-        choices=views.themes,
+        choices=settings.themes,
     ),
     Action(
         "settings",
         "Settings",
         "Change settings; they are kept in a file.",
-        views.settings,
+        settings.settings,
         "f2",
         word="settings",
     ),
@@ -267,36 +218,38 @@ ACTIONS = (
         "key",
         "Key",
         "Give an action other keys, as in /key new f9; without keys, its usual ones.",
-        views.key,
+        settings.key,
         word="key",
         argument="ACTION [KEYS]",
-        choices=views.keys,
+        choices=settings.keys,
     ),
     Action(
         "preset",
         "Preset",
-        "Use settings that go together; without a name, the usual ones.",
-        conversations.preset,
+        "Use settings that go together; without a name, the usual. NAME: SETTINGS writes one.",
+        settings.preset,
         word="preset",
         argument="[NAME]",
-        choices=conversations.presets,
+        choices=settings.presets,
     ),
     Action(
         "models",
         "Models",
         "Choose a model; the conversation goes on with it.",
-        views.models,
+        models.models,
         "f3",
         word="model",
         argument="[NAME|FILE]",
+        choices=models.names,
     ),
     Action(
         "pull",
         "Pull a model",
         "Get a model and its drafter in the background; without a name, stop that.",
-        views.pull,
+        models.pull,
         word="pull",
         argument="[NAME]",
+        choices=models.absent,
     ),
     Action(
         "quit", "Quit", "Leave. Nothing is lost.", views.leave, "ctrl+q", word="quit", shown=True
@@ -304,36 +257,3 @@ ACTIONS = (
 )
 BY_ID = {action.id: action for action in ACTIONS}
 BY_WORD = {action.word: action for action in ACTIONS if action.word}
-
-
-def screen_bindings() -> list[BindingType]:
-    """The keys that work everywhere."""
-    return [
-        Binding(
-            action.key,
-            f"screen.do('{action.id}')",
-            action.title,
-            id=action.id,
-            show=action.shown,
-            tooltip=action.help,
-            priority=action.key != "escape",
-        )
-        for action in ACTIONS
-        if action.key
-    ]
-
-
-def message_bindings() -> list[BindingType]:
-    """The keys that work on a message."""
-    return [
-        Binding(
-            action.own_key,
-            f"screen.do('{action.id}')",
-            action.title,
-            id=f"{action.id}-message",
-            show=action.own_key not in ("left", "right"),
-            tooltip=action.help,
-        )
-        for action in ACTIONS
-        if action.own_key
-    ]

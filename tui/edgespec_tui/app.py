@@ -106,24 +106,19 @@ class ChatApp(App[None]):
         seed = (request.sampling.seed + said // 2) % 2**64
         return replace(request, sampling=replace(request.sampling, seed=seed))
 
-    def change(self, **changes: object) -> None:
+    def change(self, **changes: Any) -> None:
         """Change settings, for good. Raises EdgespecError."""
+        keys.check_all(self.preferences.changed(**changes).keys)
         self.preferences.change(**changes)
         if "theme" in changes:
             self._set_theme()
+        if "keys" in changes:
+            self._use_keys()
         if concern_model(changes):
             self.load()
 
-    def change_key(self, name: str, wanted: str) -> None:
-        """Give what `name` stands for the keys `wanted`, for good; none are its usual ones.
-
-        Raises EdgespecError.
-        """
-        own = {other: its for other, its in self.settings.keys.items() if other != name}
-        keys.check(name, wanted, own)
-        config.save_key(config.file(), name, wanted)
-        own |= {name: wanted} if wanted else {}
-        self.preferences.settings = replace(self.settings, keys=own)
+    def _use_keys(self) -> None:
+        own = self.settings.keys
         self.set_keymap(keys.bindings(own))
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):

@@ -8,17 +8,18 @@ import re
 from collections.abc import Mapping
 
 from edgespec.errors import InvalidInput
-from edgespec_tui.actions import ACTIONS
+from edgespec_tui.actions import ACTIONS, BY_ID
 from edgespec_tui.widgets.composer import NEWLINE, SEND
 
 ON_MESSAGE = "-message"
 
-_USUAL = {
+USUAL = {
     **{action.id: action.key for action in ACTIONS if action.key},
     **{action.id + ON_MESSAGE: action.own_key for action in ACTIONS if action.own_key},
     "send": SEND,
     "newline": NEWLINE,
 }
+"""The keys that everything has to begin with."""
 BACK = "back"
 """What Esc does where there is nothing to stop; it goes along with no other key."""
 _KEYS = re.compile(r"[a-z0-9_]+(\+[a-z0-9_]+)*(,[a-z0-9_]+(\+[a-z0-9_]+)*)*")
@@ -27,7 +28,7 @@ _NAMES = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
 
 def keymap(own: Mapping[str, str]) -> dict[str, str]:
     """The keys of everything that has some; `own` are those that the user chose."""
-    return {**_USUAL, **own}
+    return {**USUAL, **own}
 
 
 def bindings(own: Mapping[str, str]) -> dict[str, str]:
@@ -40,9 +41,9 @@ def check(name: str, keys: str, own: Mapping[str, str]) -> None:
 
     Without `keys` it gets its usual ones.
     """
-    if name not in _USUAL:
-        raise InvalidInput(f"{name!r} has no key", f"these have: {', '.join(_USUAL)}")
-    keys = keys or _USUAL[name]
+    if name not in USUAL:
+        raise InvalidInput(f"{name!r} has no key", f"these have: {', '.join(USUAL)}")
+    keys = keys or USUAL[name]
     if not _KEYS.fullmatch(keys):
         raise InvalidInput(f"{keys!r} is not a key", "write it as in ctrl+r, or ctrl+r,f5")
     for other, taken in keymap(own).items():
@@ -55,6 +56,15 @@ def check_all(own: Mapping[str, str]) -> None:
     """Raise InvalidInput unless all keys that the user chose can be had beside each other."""
     for name, wanted in own.items():
         check(name, wanted, {other: its for other, its in own.items() if other != name})
+
+
+def meaning(name: str) -> str:
+    """What the keys of `name` do, for people."""
+    own = {"send": "Send what is typed.", "newline": "Begin a new line."}
+    if name in own:
+        return own[name]
+    text = BY_ID[name.removesuffix(ON_MESSAGE)].help
+    return f"On a message: {text[0].lower()}{text[1:]}" if name.endswith(ON_MESSAGE) else text
 
 
 def named(keys: str) -> str:

@@ -3,17 +3,16 @@
 import time
 from collections.abc import Callable
 
-_MUCH, _LITTLE = 0.18, 0.1
-"""Shares of a core that the screen's thread may use while the model works."""
+_MOST = 0.15
+"""The share of a core that the screen's thread may use while the model works."""
 _SLOWEST = 1.0
 
 
 class Pace:
-    """Decides when the next update is due, from the processor time that the last ones took."""
+    """Decides when the next update is due: the longer the last one took, the later."""
 
     def __init__(self, per_second: float, used: Callable[[], float] = time.thread_time) -> None:
         self._fastest = 1 / per_second
-        self._interval = self._fastest
         self._used = used
         self._last: tuple[float, float] | None = None
 
@@ -23,17 +22,13 @@ class Pace:
 
     def due(self, now: float) -> bool:
         """True if an update shall happen now."""
-        if self._last is None:
-            self._last = now, self._used()
-            return True
-        passed = now - self._last[0]
-        if passed < self._interval * 0.9:
-            return False
         used = self._used()
-        share = (used - self._last[1]) / passed
+        if self._last and not self._rested(now - self._last[0], used - self._last[1]):
+            return False
         self._last = now, used
-        if share > _MUCH:
-            self._interval = min(self._interval * 1.5, _SLOWEST)
-        elif share < _LITTLE:
-            self._interval = max(self._interval / 1.5, self._fastest)
         return True
+
+    def _rested(self, passed: float, used: float) -> bool:
+        """Whether the time since the last update is in proportion to what was used in it."""
+        in_time = passed >= self._fastest * 0.9  # A timer may come a little early.
+        return in_time and passed >= min(used / _MOST, _SLOWEST)

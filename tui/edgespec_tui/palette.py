@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from edgespec.cli.output import printable
-from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.action import Action
+from edgespec_tui.actions import ACTIONS
 from edgespec_tui.keys import keymap, named
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_SOFT, _HARD = 60, 120
+_SOFT, _HARD = 30, 120
 """Lines after which a segment ends at the next empty line, or wherever it is."""
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 

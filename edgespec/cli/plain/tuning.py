@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edgespec import config
+from edgespec import typed
 from edgespec.cli import diagnostics
 from edgespec.cli.plain.commands import Command
 from edgespec.cli.plain.conversation import Conversation
 from edgespec.cli.plain.loaded import Loaded
-from edgespec.config import FIELDS, TABLES
+from edgespec.config import FIELDS, TABLES, of_section
 from edgespec.errors import InvalidInput
 from edgespec.preferences import Preferences, concern_model, told
 
@@ -45,7 +45,8 @@ class Tuning:
             Command(
                 "preset",
                 "[NAME]",
-                "uses settings that go together; without NAME, the usual ones",
+                "uses settings that go together, or writes them, as in /preset exact: top_k = 1; "
+                "without NAME, the usual ones",
                 self._preset,
                 lambda _: self._preferences.settings.presets,
             ),
@@ -63,7 +64,7 @@ class Tuning:
         if not argument:
             for section, heading in _HEADINGS.items():
                 diagnostics.say(heading)
-                here = [name for name in _names() if FIELDS[name].metadata["section"] == section]
+                here = of_section(section)
                 diagnostics.say("\n".join(self._lines(here)))
             return
         found = _ASSIGNMENT.fullmatch(argument)
@@ -71,7 +72,7 @@ class Tuning:
         if found is None or name not in _names():
             raise InvalidInput(f"there is no setting {name!r}", "/settings lists them")
         if found[2]:
-            self.change(**{name: config.parse(name, found[3])})
+            self.change(**{name: typed.parse(name, found[3])})
         diagnostics.say("\n".join(self._lines([name])))
 
     def _lines(self, names: Iterable[str]) -> Iterator[str]:
@@ -79,12 +80,12 @@ class Tuning:
             written = f"{name}={_written(getattr(self._preferences.settings, name))}"
             yield f"{written:<22}  {FIELDS[name].metadata['text']}"
 
-    def _preset(self, name: str) -> None:
-        chosen = self._preferences.use_preset(name)
+    def _preset(self, text: str) -> None:
+        chosen = self._preferences.use_preset(text)
         if "system" in chosen:
             self._conversation.talk.set_system(chosen["system"])
         self._conversation.change(self._preferences.request())
-        diagnostics.say(told(name, chosen))
+        diagnostics.say(told(self._preferences.used, chosen))
 
 
 def _names() -> list[str]:

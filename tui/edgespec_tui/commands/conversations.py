@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from edgespec import attachments
 from edgespec.errors import InvalidInput
-from edgespec.preferences import told
 from edgespec.store.exchange import read, write
 
 if TYPE_CHECKING:
@@ -57,19 +56,6 @@ def system(screen: "ChatScreen", text: str) -> None:
     """Set or remove the system message."""
     screen.talk.set_system(text)
     screen.say("the system message is " + ("set" if text else "removed"))
-
-
-def preset(screen: "ChatScreen", name: str) -> None:
-    """Use one of the user's presets."""
-    chosen = screen.chat_app.preferences.use_preset(name)
-    if "system" in chosen:
-        screen.talk.set_system(chosen["system"])
-    screen.say(told(name, chosen))
-
-
-def presets(screen: "ChatScreen", _begun: str) -> Iterable[str]:
-    """What the user's presets are called."""
-    return screen.chat_app.settings.presets
 
 
 def files(_screen: "ChatScreen", begun: str) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """The main screen: a conversation, the composer below it, the other conversations beside it."""
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual import events, on
@@ -14,8 +15,10 @@ from edgespec.errors import EdgespecError, InvalidInput
 from edgespec.store.records import StoredMessage
 from edgespec.store.store import Store
 from edgespec.store.talk import Talk
-from edgespec_tui.actions import BY_ID, Action, screen_bindings
+from edgespec_tui.action import Action
+from edgespec_tui.actions import BY_ID
 from edgespec_tui.answering import Question
+from edgespec_tui.bindings import screen_bindings
 from edgespec_tui.commands.conversations import remove
 from edgespec_tui.keys import BACK, keymap
 from edgespec_tui.loading import Loaded
@@ -72,6 +75,7 @@ class ChatScreen(Screen[None]):
         await self.open(crashed.conversation if crashed else None)
         composer = self.entry.composer
         self.entry.use(keymap(self.chat_app.settings.keys))
+        composer.recall_from(partial(self.store.said, 200))
         if crashed:
             composer.add(crashed.draft)
             self.say("the last session ended unexpectedly; this is where it was")
@@ -104,7 +108,6 @@ class ChatScreen(Screen[None]):
         self._waiting = None
         self.entry.leave_edit()
         await self.show_path()
-        self.entry.composer.remember(self.store.said(200))
         self.action_focus_composer()
 
     async def show_path(self, focus: int | None = None) -> None:
@@ -244,7 +247,6 @@ class ChatScreen(Screen[None]):
             question = self.talk.ask(said.text)
         self._remember()
         await self.show_path()
-        self.entry.composer.remember(self.store.said(200))
         await self.answer(question)
 
     def _remember(self) -> None:

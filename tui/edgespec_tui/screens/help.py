@@ -10,7 +10,8 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
-from edgespec_tui.actions import ACTIONS, Action
+from edgespec_tui.action import Action
+from edgespec_tui.actions import ACTIONS
 from edgespec_tui.keys import ON_MESSAGE, named
 
 _NOTE = "Single keys work on a message: Shift+Tab goes there. Commands are typed as messages."

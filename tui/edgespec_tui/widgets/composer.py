@@ -1,6 +1,6 @@
 """Where the user types: several lines, sent by Enter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual import events
@@ -59,7 +59,8 @@ class Composer(TextArea):
         )
         self.completing = False
         self.use(SEND, NEWLINE)
-        self._history: Sequence[str] = ()
+        self._look_up: Callable[[], Sequence[str]] = tuple
+        self._history: Sequence[str] | None = None
         self._at = -1
         self._draft = ""
         self._pasted: dict[str, str] = {}
@@ -77,9 +78,9 @@ class Composer(TextArea):
         # No bindings: those are looked up before the letters typed ahead of them have arrived.
         self._send, self._newline = send.split(","), newline.split(",")
 
-    def remember(self, history: Sequence[str]) -> None:
-        """What was sent before, the newest first."""
-        self._history, self._at = history, -1
+    def recall_from(self, look_up: Callable[[], Sequence[str]]) -> None:
+        """Where to find what was sent before, the newest first, once somebody wants it."""
+        self._look_up = look_up
 
     def set(self, text: str) -> None:
         """Replace the text."""
@@ -96,7 +97,7 @@ class Composer(TextArea):
         """Send the text, unless there is none."""
         if text := self.content.strip():
             self.set("")
-            self._at = -1
+            self._at, self._history = -1, None
             self.post_message(self.Submitted(text))
 
     def complete(self, length: int, text: str) -> None:
@@ -113,7 +114,7 @@ class Composer(TextArea):
             self.submit()
         elif event.key in self._newline:
             self._replace_via_keyboard("\n", *self.selection)
-        elif event.key == "up" and first and self._at + 1 < len(self._history):
+        elif event.key == "up" and first and self._at + 1 < len(self._sent):
             self._recall(self._at + 1)
         elif event.key == "down" and last and self._at >= 0:
             self._recall(self._at - 1)
@@ -129,11 +130,17 @@ class Composer(TextArea):
         event.prevent_default()
         self.add(event.text.replace("\r\n", "\n").replace("\r", "\n"))
 
+    @property
+    def _sent(self) -> Sequence[str]:
+        if self._history is None:
+            self._history = self._look_up()
+        return self._history
+
     def _recall(self, at: int) -> None:
         if self._at < 0:
             self._draft = self.content
         self._at = at
-        self.set(self._draft if at < 0 else self._history[at])
+        self.set(self._draft if at < 0 else self._sent[at])
 
     def _mark(self, text: str) -> str:
         mark = f"[pasted text {len(self._pasted) + 1}: {len(text):,} characters]"

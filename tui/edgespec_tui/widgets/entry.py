@@ -16,7 +16,8 @@ from edgespec.attachments import describe, expand, mentioned
 from edgespec.cli.output import printable
 from edgespec.errors import InvalidInput
 from edgespec.store.records import StoredMessage
-from edgespec_tui.actions import BY_WORD, Action
+from edgespec_tui.action import Action
+from edgespec_tui.actions import BY_WORD
 from edgespec_tui.widgets.composer import Composer
 from edgespec_tui.widgets.suggestions import Suggestions, suggest
 

@@ -4,10 +4,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 from textual.widgets import Static
 
 from edgespec.store.records import StoredMessage
-from edgespec_tui.actions import message_bindings
+from edgespec_tui.bindings import message_bindings
 
 
 class Place(Static):
@@ -41,15 +42,19 @@ class MessageView(Vertical, can_focus=True):
         self._speaker = speaker
 
     def compose(self) -> ComposeResult:
-        with Horizontal(classes="head"):
-            yield Static(self._speaker, classes="speaker", markup=False)
-            yield Place(self._alternatives(), classes="place", markup=False)
+        yield self._head()
 
-    def show_place(self, place: tuple[int, int]) -> None:
+    async def show_place(self, place: tuple[int, int]) -> None:
         """Tell which alternative this is."""
-        self._place = place
-        self.query_one(Place).update(self._alternatives())
+        if place != self._place:
+            self._place = place
+            await self.query(".head").remove()
+            await self.mount(self._head(), before=0)
 
-    def _alternatives(self) -> str:
+    def _head(self) -> Widget:
         at, count = self._place
-        return f"‹ {at}/{count} ›" if count > 1 else ""
+        speaker = Static(self._speaker, classes="head speaker", markup=False)
+        if count == 1:
+            return speaker
+        place = Place(f"‹ {at}/{count} ›", classes="place", markup=False)
+        return Horizontal(speaker, place, classes="head")

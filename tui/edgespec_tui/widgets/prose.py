@@ -14,7 +14,7 @@ from edgespec_tui.segments import Segmenter
 if TYPE_CHECKING:
     from textual.widgets import Markdown
 
-_MOST, _MOST_GROWING = 12, 3
+_MOST, _MOST_GROWING = 24, 3
 """Segments that are shown at once; fewer while they are laid out again and again."""
 
 _LONG = 1000
@@ -46,7 +46,8 @@ class Prose(Vertical):
         for part in self._parts:
             yield _segment(part)
         self._parts = []
-        yield self._tail
+        if self._growing:
+            yield self._tail
         if self._hidden:
             yield Static(f"… {self._hidden} more lines; o opens it whole", classes="hidden")
 
@@ -78,7 +79,7 @@ class Prose(Vertical):
 
     def on_mount(self) -> None:
         if not self._growing:
-            self.call_after_refresh(self._close_up)
+            self._close_up()
 
     def _close_up(self) -> None:
         """The last block needs no space below it.
@@ -133,9 +134,9 @@ def _broken(text: str) -> tuple[str, str]:
 
 def _segment(text: str) -> "Markdown":
     # Not at the top: its parser would delay the first picture.
-    from textual.widgets import Markdown
+    from edgespec_tui.widgets.segment import Segment
 
-    return Markdown(text, open_links=False)
+    return Segment(text)
 
 
 def _split(text: str) -> tuple[str, str]:

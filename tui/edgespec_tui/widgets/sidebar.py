@@ -17,8 +17,11 @@ from edgespec.cli.output import printable
 from edgespec.store.records import Summary
 from edgespec.store.store import Store
 
-_DAY = 24 * 3600
-_LISTED = 200
+_MINUTE, _DAY = 60, 24 * 3600
+_LISTED, _FOUND = 1000, 200
+"""Conversations listed, and found by a search, at most."""
+_PAGE = 40
+"""Conversations that are added at once."""
 
 
 class Sidebar(Vertical):
@@ -61,7 +64,7 @@ class Sidebar(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="Search", compact=True)
-        yield Conversations(markup=False)
+        yield Conversations()
 
     def show(self, current: int | None) -> None:
         """Appear, ready for a search; `current` is the conversation that is open."""
@@ -77,18 +80,11 @@ class Sidebar(Vertical):
 
     def reload(self, current: int | None) -> None:
         """Read the list again; `current` is the conversation that is open."""
-        self._current = current
         query = self.query_one(Input).value
-        found = self._store.summaries(query, _LISTED)
-        options = self.query_one(Conversations)
-        now, highlighted = time.time(), options.highlighted
-        options.set_options(
-            Option(_prompt(summary, now, open_=summary.id == current), id=str(summary.id))
-            for summary in found
-        )
-        if highlighted is not None and found:
-            options.highlighted = min(highlighted, len(found) - 1)
+        found = self._store.summaries(query, _FOUND if query else _LISTED)
+        self.query_one(Conversations).show(found, current)
         self.border_subtitle = f"{len(found)}" if query else ""
+        self._current = current
 
     @on(Input.Changed)
     def _search(self) -> None:
@@ -115,13 +111,44 @@ class Sidebar(Vertical):
 
 
 class Conversations(OptionList):
-    """The list itself."""
+    """The list itself. Of a long one, what is further down comes when somebody goes there."""
 
     BINDINGS = [
         Binding("r", "rename", "Rename"),
         Binding("d,delete", "remove", "Delete"),
         Binding("u", "screen.do('undo')", "Undo delete", show=False),
     ]
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self._summaries: list[Summary] = []
+        self._open: int | None = None
+        self._drawn = 0.0
+
+    def show(self, summaries: list[Summary], open_: int | None) -> None:
+        """List `summaries`; a mark is at the conversation `open_`."""
+        before, self._open = self._open, open_
+        if summaries == self._summaries and time.time() - self._drawn < _MINUTE:
+            self._mark(before)
+            self._mark(open_)
+            return
+        highlighted, count = self.highlighted, max(self.option_count, _PAGE)
+        self._summaries, self._drawn = summaries, time.time()
+        self.set_options(map(self._option, summaries[:count]))
+        if highlighted is not None and summaries:
+            self.highlighted = min(highlighted, self.option_count - 1)
+
+    def watch_highlighted(self, highlighted: int | None) -> None:
+        """Whoever comes near the end wants to see what follows."""
+        super().watch_highlighted(highlighted)
+        if highlighted is not None and highlighted >= self.option_count - 2:
+            self._go_on()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The same."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value >= self.max_scroll_y > 0:
+            self._go_on()
 
     def action_rename(self) -> None:
         """Give the highlighted conversation another title."""
@@ -136,18 +163,30 @@ class Conversations(OptionList):
             option = self.get_option_at_index(self.highlighted)
             self.post_message(kind(int(option.id or 0)))
 
+    def _go_on(self) -> None:
+        shown = self.option_count
+        self.add_options(map(self._option, self._summaries[shown : shown + _PAGE]))
 
-def _prompt(summary: Summary, now: float, *, open_: bool) -> Content:
-    title = printable(summary.title) or "Untitled"
-    mark = "● " if open_ else "  "
-    lines = [Content.assemble((mark, "$primary"), title)]
-    detail = printable(summary.excerpt) if summary.excerpt else _age(now - summary.updated)
-    lines.append(Content.styled(f"  {detail}", "$muted"))
-    return Content("\n").join(lines)
+    def _mark(self, conversation: int | None) -> None:
+        """Draw anew whether a conversation is the open one."""
+        for index, summary in enumerate(self._summaries[: self.option_count]):
+            if summary.id == conversation:
+                self.replace_option_prompt_at_index(index, self._prompt(summary))
+
+    def _option(self, summary: Summary) -> Option:
+        return Option(self._prompt(summary), id=str(summary.id))
+
+    def _prompt(self, summary: Summary) -> Content:
+        title = printable(summary.title) or "Untitled"
+        mark = "● " if summary.id == self._open else "  "
+        lines = [Content.assemble((mark, "$primary"), title)]
+        age = _age(time.time() - summary.updated)
+        lines.append(Content.styled(f"  {printable(summary.excerpt) or age}", "$muted"))
+        return Content("\n").join(lines)
 
 
 def _age(seconds: float) -> str:
-    if seconds < 60:
+    if seconds < _MINUTE:
         return "now"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min ago"

@@ -9,7 +9,8 @@ from textual.widgets.option_list import Option
 
 from edgespec.attachments import begun, completions
 from edgespec.cli.output import printable
-from edgespec_tui.actions import ACTIONS, BY_WORD, Action
+from edgespec_tui.action import Action
+from edgespec_tui.actions import ACTIONS, BY_WORD
 
 Choices = Callable[[Action, str], Iterable[str]]
 """What an action's argument that was begun can become."""

@@ -59,7 +59,7 @@ class Transcript(VerticalScroll, can_focus=False):
         for view, message in zip(views[first:], wanted, strict=False):
             if view.message is not message:
                 break
-            view.show_place(self._tree.siblings(message.id))
+            await view.show_place(self._tree.siblings(message.id))
             kept += 1
         await self.remove_children([*views[:first], *views[first + kept :]])
         return kept
