@@ -57,6 +57,7 @@ def test_everything_is_every_token_by_id() -> None:
     listing = Vocabulary(logits, PLAIN, AllowList([1, 2, 3])).everything()
     assert listing.ids.tolist() == [2, 3]
     assert listing.logits.tolist() == [3, 2]
+    assert listing.floor == -inf
 
 
 def test_equal_logits_are_listed_by_id() -> None:

@@ -138,8 +138,8 @@ def test_a_fork_shares_no_grammar_and_no_history() -> None:
     fork = sampler.fork()
     fork.accept(0)
     assert grammar.accepted == []
-    assert fork.choose(row(1, 0), 0).token == 1
-    assert sampler.choose(row(1, 0), 0).token == 0
+    assert fork.choose(row(1, 0, 9), 0).token == 1
+    assert sampler.choose(row(1, 0, 9), 0).token == 0
     sampler.accept(1)
     assert grammar.accepted == [1]
 
@@ -267,3 +267,11 @@ def test_a_grammar_or_a_penalty_gives_a_sampler_a_state() -> None:
     assert not Sampler(replace(OFF, presence_penalty=1, penalty_window=0), [1]).stateful
     assert Sampler(replace(OFF, presence_penalty=1), [1]).stateful
     assert Sampler(OFF, [1], grammar=AllowList([0])).stateful
+
+
+def test_what_penalties_can_stretch_is_taken_off_the_margin() -> None:
+    logits, warm = row(1, 0), replace(OFF, temperature=1)
+    plain = Sampler(warm, []).choose(logits, 1)
+    stretched = Sampler(replace(warm, repeat_penalty=2), []).choose(logits, 1)
+    assert stretched.token == plain.token
+    assert stretched.margin == pytest.approx(plain.margin / 2)
