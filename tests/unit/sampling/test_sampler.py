@@ -260,6 +260,7 @@ def test_what_a_grammar_lets_come_next_is_counted_and_not_accepted() -> None:
         sampler.accept(token)
     assert sampler.permitted([forbidden]) == 0
     assert Sampler(OFF, []).permitted([*chain, forbidden]) == 6
+    assert Sampler(OFF, [], grammar=AllowList([0])).permitted([0, 0, 1]) == 2
 
 
 def test_a_grammar_or_a_penalty_gives_a_sampler_a_state() -> None:
