@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import cast
 
-from edgespec.errors import BackendUnavailable
+from edgespec.importing import engine
 
 CPU = "CPU"
 """The name of the place that is no device: the processor and its memory."""
@@ -60,9 +60,4 @@ def offload_devices() -> tuple[Device, ...]:
 
 
 def _rpc() -> ModuleType:
-    try:
-        return import_module("edgespec_backends.llamacpp.rpc")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise BackendUnavailable(
-            f"llama.cpp does not load: {error}", "reinstall edgespec"
-        ) from error
+    return engine("edgespec_backends.llamacpp.rpc", "llama.cpp", "reinstall edgespec")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespec.errors import BackendUnavailable
+from edgespec.importing import engine
 
 Logits = NDArray[np.float32]
 Cpus = Sequence[int]
@@ -19,7 +19,7 @@ BACKENDS = {
     "llamacpp": "edgespec_backends.llamacpp:open_model",
     "onnx": "edgespec_backends.onnx:open_model",
 }
-_INSTALL = {"onnx": 'pip install "edgespec[onnx]"'}
+_REMEDIES = {"llamacpp": "reinstall edgespec", "onnx": 'pip install "edgespec[onnx]"'}
 
 
 class Rollback(Enum):
@@ -322,12 +322,8 @@ class OpenModel(Protocol):
 
 def backend(name: str) -> OpenModel:
     """The entry point of backend `name`, imported now. Raises BackendUnavailable."""
-    try:
-        module, attribute = BACKENDS[name].split(":")
-        return cast(OpenModel, getattr(import_module(module), attribute))
-    except KeyError:
-        raise BackendUnavailable(f"no backend is called {name!r}") from None
-    except (ImportError, OSError, RuntimeError) as error:
-        raise BackendUnavailable(
-            f"backend {name!r} does not load: {error}", _INSTALL.get(name, "reinstall edgespec")
-        ) from error
+    if name not in BACKENDS:
+        raise BackendUnavailable(f"no backend is called {name!r}")
+    module, attribute = BACKENDS[name].split(":")
+    loaded = engine(module, f"backend {name!r}", _REMEDIES[name])
+    return cast(OpenModel, getattr(loaded, attribute))

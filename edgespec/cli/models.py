@@ -11,6 +11,8 @@ from edgespec.cli.options import ENVIRONMENT
 from edgespec.cli.output import Output
 
 if TYPE_CHECKING:
+    from edgespec.catalog import Entry
+    from edgespec.hub.client import Found
     from edgespec.inventory import Item
     from edgespec.library import Installed
 
@@ -49,29 +51,21 @@ def list_models(as_json: bool) -> None:
 def search(text: str, limit: int, as_json: bool) -> None:
     """Find models whose name has TEXT: in the catalogue, and GGUF repositories of the Hub.
 
-    Those of the Hub that were downloaded most come first.
+    Those of the Hub that were downloaded most come first. Without the Hub, those of the catalogue
+    are shown, and why there are no others.
     """
     from edgespec.catalog import entries
     from edgespec.cli.diagnostics import note
-    from edgespec.cli.table import table
     from edgespec.hub.client import Hub, is_offline
-    from edgespec.hub.names import PREFIX
 
     own = [entry for entry in entries() if text.lower() in entry.name.lower()]
     if is_offline():
         note("HF_HUB_OFFLINE is set: only the catalogue was searched")
-    found = [] if is_offline() else Hub().search(text, limit)
-    if as_json:
-        records = [{"name": entry.name, "description": entry.description} for entry in own]
-        hub = [{**asdict(one), "name": PREFIX + one.name} for one in found]
-        Output().write(json.dumps([*records, *hub], indent=2) + "\n")
-        return
-    rows = [(entry.name, "", entry.description) for entry in own]
-    rows += [
-        (PREFIX + one.name, f"{one.downloads}", "gated: needs a token" if one.gated else "")
-        for one in found
-    ]
-    Output().write(table([("NAME", "DOWNLOADS", "DESCRIPTION"), *rows]) if rows else "")
+    found: list[Found] = []
+    try:
+        found = [] if is_offline() else Hub().search(text, limit)
+    finally:  # What the catalogue has is shown, whatever becomes of the Hub.
+        Output().write(_matches_json(own, found) if as_json else _matches(own, found))
 
 
 @models.command(context_settings=ENVIRONMENT)
@@ -140,6 +134,26 @@ def _installed(name: str) -> "Installed":
     if found := Library().find(name):
         return found
     raise ModelUnavailable(f"no model {name!r} was pulled from the Hub", "see edgespec models list")
+
+
+def _matches_json(own: "list[Entry]", found: "list[Found]") -> str:
+    from edgespec.hub.names import PREFIX
+
+    records = [{"name": entry.name, "description": entry.description} for entry in own]
+    hub = [{**asdict(one), "name": PREFIX + one.name} for one in found]
+    return json.dumps([*records, *hub], indent=2) + "\n"
+
+
+def _matches(own: "list[Entry]", found: "list[Found]") -> str:
+    from edgespec.cli.table import table
+    from edgespec.hub.names import PREFIX
+
+    rows = [(entry.name, "", entry.description) for entry in own]
+    rows += [
+        (PREFIX + one.name, f"{one.downloads}", "gated: needs a token" if one.gated else "")
+        for one in found
+    ]
+    return table([("NAME", "DOWNLOADS", "DESCRIPTION"), *rows]) if rows else ""
 
 
 def _row(item: "Item") -> tuple[str, ...]:

@@ -203,8 +203,15 @@ def test_search(edgespec: Run, server: HubServer, variables: dict[str, str]) -> 
     server.api_faults = [hubserver.web_page]
     del variables["HF_HUB_OFFLINE"]
     done = edgespec("models", "search", "nano")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stdout.splitlines()[1].startswith("nano ")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "the answer about list of models is not the Hub's" in done.stderr
+    server.api_faults = [hubserver.web_page]
+    done = edgespec("models", "search", "nano", "--json")
+    assert [one["name"] for one in json.loads(done.stdout)] == ["nano"]
+    server.api_faults = [hubserver.web_page]
+    done = edgespec("models", "search", "tiny")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 def test_pair(edgespec: Run, server: HubServer, tmp_path: Path, data: bytes) -> None:

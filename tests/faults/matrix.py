@@ -33,6 +33,7 @@ def cell(fault: str, stage: str, done: "CompletedProcess[str]", then: str, *plac
         said = said.replace(str(place), "…")
     said = re.sub(r"\d+ of \d+ rows", "N of M rows", said)
     said = re.sub(r"\d+ %$", "N %", said)
+    said = re.sub(r"[\d.]+ tok/s", "N tok/s", said)
     return Cell(fault, stage, done.returncode, said[:_LONGEST], then)
 
 

@@ -233,6 +233,7 @@ def test_few_open_files(count: int, expected: str, see: Callable[..., None]) -> 
     if done.returncode:
         assert done.returncode in (1, 3)
         refuses(done, done.returncode, "Too many open files")
+        assert "reinstall" not in done.stderr
     else:
         answers_as_ever(done, expected)
     then = "nothing was answered" if done.returncode else SAME

@@ -17,6 +17,7 @@ from edgespec.errors import Aborted, BackendError
 from edgespec.events import Finish, FinishReason, Notice, Request, Source, StepEvent, Token
 from edgespec.events import Round as RoundSpans
 from edgespec.protocols import ContextOptions, Rollback
+from edgespec.sampling.logprobs import logprobs
 from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
@@ -597,3 +598,21 @@ def test_rounds_that_nobody_planned_change_nothing(rest: int, lengths: list[int]
     assert all(tokens <= rest for tokens in rests)
     if rest > 1:
         assert rests
+
+
+@pytest.mark.parametrize("count", [None, 0, 3])
+def test_a_token_has_as_many_logprobs_as_were_asked_for(count: int | None) -> None:
+    sampling = SamplingParams(0.8, seed=3, logit_bias={LANGUAGE.eog: -100.0})
+    request = Request(PROMPT, sampling, max_tokens=20, logprobs=count)
+    history = list(PROMPT)
+    for event in Bench(Setting(("twin",))).events(request):
+        if isinstance(event, Token):
+            wanted = LANGUAGE.logits(history)
+            assert event.logprobs == (None if count is None else logprobs(wanted, event.id, count))
+            history.append(event.id)
+    assert len(history) == len(PROMPT) + 20
+
+
+def test_without_speculation_no_plain_step_is_known() -> None:
+    request = Request(PROMPT, SamplingParams(seed=3), max_tokens=5, speculate=False)
+    assert finish(list(Bench(Setting()).events(request))).stats.plain_step is None

@@ -51,13 +51,15 @@ def test_a_batch_follows_what_is_said_and_keeps_it() -> None:
         batch = Verification(1, drafts)
         batch.decode(held)
         text = [*PROMPT, 1]
-        for token in said(random, drafts):
+        follows = said(random, drafts)
+        for token in follows:
             assert batch.row is not None
             np.testing.assert_array_equal(held.logits(batch.row), LANGUAGE.logits(text))
             draft = batch.emit(token)
-            assert (draft is None) == (token == 30)
+            assert (draft.token if draft else 30) == token
             text.append(token)
         assert batch.row is None
+        assert batch.emitted == follows
         assert batch.accepted == len(batch.emitted) - 1
         batch.settle(held, len(text) - 1)
         assert held.tokens == list(held.context.held()) == text[:-1]  # type: ignore[attr-defined]

@@ -57,6 +57,7 @@ def test_everything_is_every_token_by_id() -> None:
     listing = Vocabulary(logits, PLAIN, AllowList([1, 2, 3])).everything()
     assert listing.ids.tolist() == [2, 3]
     assert listing.logits.tolist() == [3, 2]
+    assert listing.floor == -inf
 
 
 def test_equal_logits_are_listed_by_id() -> None:
@@ -90,6 +91,26 @@ def test_the_mass_below_is_what_the_listing_lacks() -> None:
     left = [score for token, score in scores.items() if token not in listing.ids]
     mass = np.exp(np.array(left) - listing.logits[0]).sum()
     assert vocabulary.mass_below(listing.floor, listing.logits[0]) == pytest.approx((mass, mass))
+
+
+def test_a_token_on_the_floor_is_not_below_it() -> None:
+    vocabulary = Vocabulary(np.array([0, 1, 2, 1, -1], np.float32), PLAIN, None)
+    mass = np.exp(-2.0) + np.exp(-3.0)
+    assert vocabulary.mass_below(1, 2) == pytest.approx((mass, mass))
+    assert vocabulary.mass_below(-np.inf, 2) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_a_listing_of_as_many_as_there_are_has_no_floor(size: int) -> None:
+    vocabulary = Vocabulary(np.arange(size, dtype=np.float32), PLAIN, None)
+    assert vocabulary.top(size, 0.5).floor == -inf
+    assert vocabulary.top(size - 1, 0.5).floor > -inf
+
+
+def test_a_listing_is_about_as_long_as_was_asked() -> None:
+    logits = np.random.default_rng(6).normal(0, 3, 100_000).astype(np.float32)
+    for count in (2, 40, 300):
+        assert count <= len(Vocabulary(logits, PLAIN, None).top(count, 0).ids) < 2 * count + 8
 
 
 def test_a_grammar_leaves_the_mass_below_open() -> None:

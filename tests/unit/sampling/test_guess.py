@@ -104,3 +104,17 @@ def test_the_only_token_that_is_left_leads_without_end() -> None:
     params = SamplingParams(logit_bias={0: -inf, 2: -inf})
     [guess] = Sampler(params, []).guess(np.zeros(3, np.float32), 0, 3)
     assert (guess.token, guess.lead, guess.probability) == (1, inf, 1.0)
+
+
+def test_how_probable_a_guess_is_depends_on_the_temperature() -> None:
+    logits = row((3, 2.0))
+    shares = np.exp(logits / 2) / np.exp(logits / 2).sum()
+    params = SamplingParams(temperature=2, top_k=0, top_p=1, min_p=0)
+    for guess in Sampler(params, []).guess(logits, 5, 6):
+        assert guess.probability == pytest.approx(shares[guess.token])
+
+
+def test_of_equal_guesses_the_lower_id_comes_first() -> None:
+    logits = np.tile(np.array([0, 2], np.float32), 60)
+    guesses = Sampler(SamplingParams(temperature=0), []).guess(logits, 0, 40)
+    assert [guess.token for guess in guesses] == list(range(1, 80, 2))

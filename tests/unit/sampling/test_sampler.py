@@ -12,6 +12,7 @@ from edgespec.errors import BackendError
 from edgespec.protocols import Logits
 from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import TIE_EPSILON, Choice, Sampler
+from tests.fakes import FakeGrammar
 from tests.unit.sampling.reference import (
     AllowList,
     chances,
@@ -137,8 +138,8 @@ def test_a_fork_shares_no_grammar_and_no_history() -> None:
     fork = sampler.fork()
     fork.accept(0)
     assert grammar.accepted == []
-    assert fork.choose(row(1, 0), 0).token == 1
-    assert sampler.choose(row(1, 0), 0).token == 0
+    assert fork.choose(row(1, 0, 9), 0).token == 1
+    assert sampler.choose(row(1, 0, 9), 0).token == 0
     sampler.accept(1)
     assert grammar.accepted == [1]
 
@@ -239,3 +240,39 @@ def test_unusable_logits_are_an_error(params: SamplingParams, logits: Logits) ->
 def test_a_grammar_that_allows_nothing_is_an_error(params: SamplingParams) -> None:
     with pytest.raises(BackendError, match="no token may come next"):
         Sampler(params, [], grammar=AllowList([])).choose(row(1, 2, 3), 0)
+
+
+def test_what_a_grammar_lets_come_next_is_counted_and_not_accepted() -> None:
+    grammar = FakeGrammar(30, 4)
+    ahead, chain = grammar.clone(), []
+    for _ in range(5):
+        token = int(ahead.mask(np.arange(30, dtype=np.int32)).argmax())
+        ahead.accept(token)
+        chain.append(token)
+    forbidden = int((~ahead.mask(np.arange(30, dtype=np.int32))).argmax())
+    sampler = Sampler(OFF, [], grammar=grammar)
+    for _ in range(2):
+        assert sampler.permitted([*chain, forbidden, *chain]) == 5
+        assert sampler.permitted(chain) == 5
+        assert sampler.permitted(chain[:1]) == 1
+        assert sampler.permitted([]) == 0
+    for token in chain:
+        sampler.accept(token)
+    assert sampler.permitted([forbidden]) == 0
+    assert Sampler(OFF, []).permitted([*chain, forbidden]) == 6
+    assert Sampler(OFF, [], grammar=AllowList([0])).permitted([0, 0, 1]) == 2
+
+
+def test_a_grammar_or_a_penalty_gives_a_sampler_a_state() -> None:
+    assert not Sampler(OFF, [1]).stateful
+    assert not Sampler(replace(OFF, presence_penalty=1, penalty_window=0), [1]).stateful
+    assert Sampler(replace(OFF, presence_penalty=1), [1]).stateful
+    assert Sampler(OFF, [1], grammar=AllowList([0])).stateful
+
+
+def test_what_penalties_can_stretch_is_taken_off_the_margin() -> None:
+    logits, warm = row(1, 0), replace(OFF, temperature=1)
+    plain = Sampler(warm, []).choose(logits, 1)
+    stretched = Sampler(replace(warm, repeat_penalty=2), []).choose(logits, 1)
+    assert stretched.token == plain.token
+    assert stretched.margin == pytest.approx(plain.margin / 2)
