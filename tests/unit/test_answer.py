@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from threading import Condition
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,9 @@ from edgespec.sampling.params import SamplingParams
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.sources.drafter import ModelDrafter
+from edgespec.sources.source import InstantSource
 from edgespec.sources.suffix import SuffixMatch
+from edgespec.tree import Candidate
 from tests.fakes import FakeContext, FakeModel, ToyLanguage
 from tests.oracle import expected
 from tests.policies import Round, Told
@@ -64,7 +67,7 @@ class Bench:
     context: FakeContext = field(init=False)
     drafter_context: FakeContext | None = None
     drafter: DraftThread | None = None
-    suffix: list[SuffixMatch] = field(default_factory=list)
+    suffix: list[InstantSource] = field(default_factory=list)
     policy: Told = field(init=False)
     monitor: Condition = field(default_factory=Condition)
     told: list[RoundSpans] | None = None
@@ -347,6 +350,38 @@ def test_a_suffix_match_that_the_grammar_forbids_hurts_nobody() -> None:
         events = list(bench.events(request))
         check_answer(bench, request, events)
         assert notices(events) == []
+
+
+class Heedless:
+    """Proposes what the grammar "1" allows behind `prompt`, and then what it does not."""
+
+    name = Source.SUFFIX
+
+    def __init__(self, prompt: Sequence[int]) -> None:
+        self._prompt = len(prompt)
+
+    def propose(self, history: Sequence[int], count: int) -> list[Candidate]:
+        grammar = MODEL.grammar("1")
+        for token in history[self._prompt :]:
+            grammar.accept(token)
+        chain: list[Candidate] = []
+        for allowed in (True, False):
+            mask = list(grammar.mask(np.arange(LANGUAGE.n_vocab, dtype=np.int32)))
+            token = mask.index(allowed)
+            chain.append(Candidate(token, ()))
+            if allowed:
+                grammar.accept(token)
+        return chain[:count]
+
+
+def test_nothing_is_verified_that_the_grammar_forbids() -> None:
+    sampling = SamplingParams(0.9, grammar="1", seed=3, logit_bias={LANGUAGE.eog: -100.0})
+    bench = Bench(Setting(("suffix",), (4,)))
+    bench.suffix = [Heedless(PROMPT)]
+    request = Request(PROMPT, sampling, max_tokens=20)
+    events = list(bench.events(request))
+    check_answer(bench, request, events)
+    assert {outputs for _, outputs in bench.context.batches} == {1, 2}
 
 
 def test_a_drafter_of_fewer_tokens_drafts_where_it_knows_them_all() -> None:
