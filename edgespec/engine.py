@@ -18,9 +18,10 @@ from edgespec.costs import CostModel
 from edgespec.drafting import DraftThread
 from edgespec.errors import Aborted, BackendError, ContextOverflow, InvalidInput
 from edgespec.events import Notice, Request, Round, StepEvent
+from edgespec.holdings import Holdings
 from edgespec.protocols import Context, Model, Rollback
 from edgespec.rebalancing import Rebalancer
-from edgespec.recall import WORTH, Kept, Recall
+from edgespec.recall import Recall
 from edgespec.sampling.sampler import Sampler
 from edgespec.scheduler import Scheduler
 from edgespec.snapshots import Snapshot
@@ -70,6 +71,7 @@ class Engine:
         self._acceptance = acceptance
         self._monitor = Condition()
         self._drafter = DraftThread(drafter, policy.costs, self._monitor) if drafter else None
+        self._holdings = Holdings(self._cache, self._drafter)
         self._on_close = on_close
         self._thread = thread or target_thread()
         self._claim = claim
@@ -117,14 +119,14 @@ class Engine:
 
     def snapshot(self, limit: int) -> Snapshot | None:
         """What the caches hold, None if nothing or more than `limit` bytes. Waits for an answer."""
-        return self._ask(self._snapshot, limit)
+        return self._ask(self._holdings.snapshot, limit)
 
     def adopt(self, snapshot: Snapshot) -> bool:
         """Hold a snapshot's tokens in place of what the caches hold; False if that is refused.
 
         It must have been taken from an engine of the same models and settings.
         """
-        return self._ask(self._adopt, snapshot)
+        return self._ask(self._holdings.adopt, snapshot)
 
     def shared(self, prompt: Sequence[int]) -> int:
         """How many tokens of `prompt` need no decoding."""
@@ -135,12 +137,7 @@ class Engine:
 
         It gets what they hold of another text, whose first `wide` tokens stand in wide pieces.
         """
-        shared = self.shared(prompt)
-        kept = recall.find(lambda kept: self._usable(kept.snapshot, prompt), shared)
-        if len(self._cache.tokens) - shared >= WORTH and (now := self.snapshot(recall.limit)):
-            recall.keep(Kept(now, min(wide, len(now.tokens))))
-        if kept:
-            self.adopt(kept.snapshot)
+        self._ask(self._holdings.recollect, prompt, recall, wide)
 
     @contextmanager
     def lent(self) -> Iterator[list[int]]:
@@ -183,35 +180,6 @@ class Engine:
         if self._drafter:
             self._drafter.close()
         self._on_close()
-
-    def _snapshot(self, limit: int) -> Snapshot | None:
-        try:
-            state = self._cache.save(limit)
-        except Aborted:
-            # What a failed decode left behind would have had to be decoded again first.
-            return None
-        if not state:
-            return None
-        tokens: Sequence[int] = ()
-        drafter = b""
-        if self._drafter:
-            with self._drafter.resting() as resting:
-                if self._drafter.usable:
-                    tokens, drafter = resting.save(limit - len(state))
-        return Snapshot(tuple(self._cache.tokens), state, tuple(tokens), drafter)
-
-    def _adopt(self, snapshot: Snapshot) -> bool:
-        if self._drafter and snapshot.drafter:
-            with self._drafter.resting() as resting:
-                if self._drafter.usable:
-                    resting.adopt(snapshot.drafter_tokens, snapshot.drafter)
-        return self._cache.adopt(snapshot.tokens, snapshot.target)
-
-    def _usable(self, snapshot: Snapshot, prompt: Sequence[int]) -> int:
-        """How many tokens of `prompt` need no decoding after a snapshot is adopted."""
-        shared = snapshot.shared(prompt)
-        whole = shared == len(snapshot.tokens)
-        return shared if whole or self._cache.context.rollback is Rollback.ANY else 0
 
     def _check(self, request: Request) -> None:
         self._require_open()
