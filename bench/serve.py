@@ -32,7 +32,7 @@ Side = Callable[[Sequence[str], int], int]
 """Answers prompts, the first with the given seed, and returns how many tokens that took."""
 
 HEADERS = ("side", "streams", "tok/s", "edgespec is")
-_KEY = "bench"
+KEY = "bench"
 _PLAIN = ("plain", list[str]())
 
 
@@ -60,7 +60,7 @@ def over_http(port: int, streams: int, options: argparse.Namespace) -> Side:
             "top_p": 0.95,
             "min_p": 0.05,
         }
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {_KEY}"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
         connection = HTTPConnection("127.0.0.1", port, timeout=600)
         try:
             connection.request("POST", "/v1/completions", json.dumps(body), headers)
@@ -79,7 +79,7 @@ def over_http(port: int, streams: int, options: argparse.Namespace) -> Side:
 @contextmanager
 def edgespec_server(options: argparse.Namespace, streams: int) -> Iterator[int]:
     """The port of a running `edgespec serve`."""
-    command = [sys.executable, "-m", "edgespec", "serve", "--port", "0", "--api-key", _KEY]
+    command = [sys.executable, "-m", "edgespec", "serve", "--port", "0", "--api-key", KEY]
     command += ["--model", str(options.target), "--drafter", str(options.drafter)]
     command += ["--threads", str(options.threads), "--context", str(options.n_ctx)]
     command += ["--parallel", str(streams)]
@@ -160,7 +160,7 @@ def compare(options: argparse.Namespace, streams: int, program: Path) -> list[Tu
 
 
 def _turns(options: argparse.Namespace, streams: int, sides: dict[str, Side]) -> Iterator[Turn]:
-    texts = _texts(options.before)
+    texts = prompts_behind(options.before)
     count = max(streams * options.answers, options.least)
     names = list(sides)
     for side in sides.values():
@@ -174,7 +174,7 @@ def _turns(options: argparse.Namespace, streams: int, sides: dict[str, Side]) ->
             yield Turn(name, streams, tokens, perf_counter() - begin)
 
 
-def _texts(before: int) -> list[str]:
+def prompts_behind(before: int) -> list[str]:
     """All held-out prompts, each behind so many others."""
     texts = [text for name in prompts.HELD_OUT for text in prompts.held_out(name)]
     around = [*texts, *texts]
